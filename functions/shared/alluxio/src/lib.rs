@@ -1,0 +1,1 @@
+//! Alluxio masters over gRPC and workers over HTTP.

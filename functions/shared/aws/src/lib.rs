@@ -1,0 +1,1 @@
+//! Auto Scaling, EKS and the EKS login.

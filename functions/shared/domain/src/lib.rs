@@ -1,0 +1,20 @@
+//! What is true about nodes, hooks, disks and caches, and every decision about them.
+//!
+//! Nothing here reads a clock, a file, the environment or the network: the world arrives as plain data,
+//! the time as an argument, and what comes back is what should be done. The adapters implement [`ports`];
+//! the functions call a decision with what the adapters saw and carry out what it says.
+
+pub mod cache;
+pub mod deadline;
+pub mod disks;
+pub mod error;
+pub mod evict;
+pub mod join;
+pub mod names;
+pub mod node;
+pub mod outcome;
+pub mod ports;
+pub mod resolve;
+pub mod retire;
+pub mod subject;
+pub mod trigger;

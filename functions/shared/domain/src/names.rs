@@ -1,0 +1,33 @@
+//! The names that Tidegate shares with the cluster: labels, annotations, taints, classes.
+
+/// Names the instance behind a node. Node objects cannot be selected by `spec.providerID`; with this label one
+/// node, and its volumes, are found by a selector, whatever the size of the cluster.
+pub const INSTANCE_ID_LABEL: &str = "tidegate.dev/instance-id";
+/// Starts the local volume provisioner on a node (its `DaemonSet` selects on it).
+pub const FAST_DISK_LABEL: &str = "fast-disk-node";
+/// Value of [`FAST_DISK_LABEL`]: each disk is a volume of its own.
+pub const FAST_DISK_NVME: &str = "pv-nvme";
+/// The disk layout of the node's instance type, such as `2x300g`.
+pub const DISK_LAYOUT_LABEL: &str = "tidegate.dev/disk-layout";
+/// The lever of the Alluxio worker: set, the `DaemonSet` of that disk layout runs a worker here; taken off, the
+/// worker ends.
+pub const WORKER_LABEL: &str = "tidegate.dev/alluxio-worker";
+/// When a drain of this node began (RFC 3339). While it stands, every join of the node gives way.
+pub const DRAIN_SINCE_ANNOTATION: &str = "tidegate.dev/drain-since";
+/// When the node's worker was last decommissioned (RFC 3339): the wait for idle clients counts from here.
+pub const DECOMMISSIONED_AT_ANNOTATION: &str = "tidegate.dev/decommissioned-at";
+/// Keeps everything off a node until its cache is ready. Cluster Autoscaler knows the prefix and does not take
+/// the taint for a reason to launch yet another node.
+pub const STARTUP_TAINT: &str = "startup-taint.cluster-autoscaler.kubernetes.io/tidegate";
+/// The storage class of the NVMe volumes.
+pub const FAST_DISKS_CLASS: &str = "fast-disks";
+/// Label of the local volume provisioner's pods.
+pub const PROVISIONER_SELECTOR: &str = "app=local-volume-provisioner";
+/// Namespace of the local volume provisioner.
+pub const PROVISIONER_NAMESPACE: &str = "kube-system";
+/// Label of Alluxio worker pods, as in Alluxio's own chart.
+pub const WORKER_POD_SELECTOR: &str = "role=alluxio-worker";
+/// Set by EKS on every node.
+pub const INSTANCE_TYPE_LABEL: &str = "node.kubernetes.io/instance-type";
+/// Set by EKS on every node.
+pub const ZONE_LABEL: &str = "topology.kubernetes.io/zone";

@@ -1,0 +1,151 @@
+//! What a cluster shows of a node, reduced to what decisions need.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::names;
+
+/// A node as the API server shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Node {
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.uid`.
+    pub uid: String,
+    /// `metadata.resourceVersion`: a change decided on this view is refused when the node has changed since.
+    pub resource_version: String,
+    /// `metadata.labels`.
+    pub labels: BTreeMap<String, String>,
+    /// `metadata.annotations`.
+    pub annotations: BTreeMap<String, String>,
+    /// `spec.providerID`.
+    pub provider_id: String,
+    /// `spec.unschedulable`.
+    pub unschedulable: bool,
+    /// Whether [`names::STARTUP_TAINT`] is among `spec.taints`.
+    pub startup_taint: bool,
+    /// Condition `Ready` is `True`.
+    pub ready: bool,
+    /// The first address of type `InternalIP`: the host under which a worker on the host network registers.
+    pub internal_ip: Option<String>,
+}
+
+impl Node {
+    /// Since when the node is ours to drain; none where it is not.
+    #[must_use]
+    pub fn draining_since(&self) -> Option<Timestamp> {
+        self.time(names::DRAIN_SINCE_ANNOTATION)
+    }
+
+    /// When its worker was last decommissioned.
+    #[must_use]
+    pub fn decommissioned_at(&self) -> Option<Timestamp> {
+        self.time(names::DECOMMISSIONED_AT_ANNOTATION)
+    }
+
+    fn time(&self, annotation: &str) -> Option<Timestamp> {
+        self.annotations.get(annotation)?.parse().ok()
+    }
+
+    /// Whether a label has that value.
+    #[must_use]
+    pub fn has_label(&self, label: &str, value: &str) -> bool {
+        self.labels.get(label).is_some_and(|found| found == value)
+    }
+}
+
+/// What to change on a node. Nothing else of it is touched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeChange {
+    /// Labels to set, or to take off.
+    pub labels: BTreeMap<&'static str, Option<String>>,
+    /// Annotations to set, or to take off.
+    pub annotations: BTreeMap<&'static str, Option<String>>,
+    /// Cordon.
+    pub cordon: bool,
+    /// Take [`names::STARTUP_TAINT`] off.
+    pub remove_startup_taint: bool,
+}
+
+/// A pod as the API server shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pod {
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.uid`.
+    pub uid: String,
+    /// Kind of the controlling owner, such as `DaemonSet`; none for a bare pod.
+    pub controller_kind: Option<String>,
+    /// A static pod (annotation `kubernetes.io/config.mirror`): only its node can end it.
+    pub mirror: bool,
+    /// `status.phase` is `Succeeded` or `Failed`.
+    pub finished: bool,
+    /// `metadata.deletionTimestamp`: when its grace period ends, once it is being deleted.
+    pub deletion_time: Option<Timestamp>,
+    /// Condition `Ready` is `True`.
+    pub ready: bool,
+    /// Since when condition `Ready` has its value.
+    pub ready_since: Option<Timestamp>,
+    /// `status.startTime`.
+    pub start_time: Option<Timestamp>,
+    /// Why it does not run, where a container says so (`CrashLoopBackOff: ...`, `Unschedulable: ...`).
+    pub trouble: Option<String>,
+}
+
+impl Pod {
+    /// `namespace/name`.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+}
+
+/// A persistent volume of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.uid`.
+    pub uid: String,
+    /// `spec.capacity.storage` in bytes.
+    pub capacity_bytes: u64,
+    /// `spec.storageClassName`.
+    pub storage_class: String,
+    /// Value of `kubernetes.io/hostname` in the volume's node affinity.
+    pub hostname: Option<String>,
+    /// Annotation `pv.kubernetes.io/provisioned-by`.
+    pub provisioned_by: Option<String>,
+    /// `status.phase`.
+    pub phase: VolumePhase,
+    /// `spec.claimRef`.
+    pub claim: Option<ClaimRef>,
+}
+
+/// `status.phase` of a persistent volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VolumePhase {
+    /// Free.
+    Available,
+    /// Bound to a claim.
+    Bound,
+    /// Its claim is gone; what was on it is still there.
+    Released,
+    /// Could not be reclaimed.
+    Failed,
+    /// Not said yet.
+    Pending,
+}
+
+/// The claim that a volume is bound to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimRef {
+    /// Namespace of the claim.
+    pub namespace: String,
+    /// Name of the claim.
+    pub name: String,
+    /// UID of the claim: the same name may have come back as another claim.
+    pub uid: String,
+}

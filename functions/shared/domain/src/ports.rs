@@ -1,0 +1,166 @@
+//! What the decisions need of the neighbours. Each trait has one adapter; errors arrive classified
+//! ([`crate::error::ErrorName`]), and "not there" is a value, never an error.
+
+// The functions run on one thread and never hand these futures to another.
+#![allow(async_fn_in_trait)]
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::cache::{FileState, Worker, WorkerFilePage, WorkerLoad};
+use crate::disks::Disk;
+use crate::error::Result;
+use crate::node::{Node, NodeChange, Pod, Volume};
+use crate::subject::{InstanceId, Subject};
+
+/// What Auto Scaling says of an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// `AutoScalingGroupName`.
+    pub group: String,
+    /// `AvailabilityZone`.
+    pub zone: String,
+    /// `InstanceType`.
+    pub instance_type: String,
+    /// `LifecycleState`, such as `Pending:Wait`.
+    pub lifecycle_state: String,
+}
+
+/// A lifecycle hook of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupHook {
+    /// `LifecycleHookName`.
+    pub name: String,
+    /// `LifecycleTransition`.
+    pub transition: String,
+    /// `HeartbeatTimeout` in seconds.
+    pub heartbeat_seconds: u32,
+    /// `GlobalTimeout` in seconds.
+    pub global_seconds: u32,
+    /// `DefaultResult`.
+    pub default_result: String,
+}
+
+/// Auto Scaling.
+pub trait AutoScaling {
+    /// The group of an instance; none where it is in no group (any more).
+    async fn membership(&self, instance: &InstanceId) -> Result<Option<Membership>>;
+    /// The hooks of a group.
+    async fn hooks(&self, group: &str) -> Result<Vec<GroupHook>>;
+    /// Whether the group keeps an instance whose terminate hook is abandoned.
+    async fn retains(&self, group: &str) -> Result<bool>;
+}
+
+/// EC2.
+pub trait Instances {
+    /// The instance-store disks of a type that are SSDs behind NVMe; empty where it has none.
+    async fn local_disks(&self, instance_type: &str) -> Result<Vec<Disk>>;
+    /// The state name of an instance (`running`, `terminated`, ...); none where EC2 does not know it.
+    async fn state(&self, instance: &InstanceId) -> Result<Option<String>>;
+}
+
+/// Whether a change that was decided on a view of an object was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// It was.
+    Done,
+    /// The object has changed since it was looked at: look again, decide again.
+    Conflict,
+    /// The object is gone.
+    Gone,
+}
+
+/// The answer to an eviction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Eviction {
+    /// The pod is being deleted, or gone already, or another pod by now.
+    Accepted,
+    /// A disruption budget forbids it now. The message says which.
+    Blocked(String),
+    /// The API server is throttling: try again later.
+    Throttled,
+}
+
+/// Nodes. One node is found by a selector, never by listing the cluster.
+pub trait Nodes {
+    /// The node of an instance, by [`crate::names::INSTANCE_ID_LABEL`], or among the nodes of its type and zone
+    /// that do not carry that label yet; its provider id must name the instance. Waits for it that long.
+    async fn find(&self, subject: &Subject, within: Duration) -> Result<Option<Node>>;
+    /// Changes a node as it was seen (refused where it has changed since).
+    async fn change(&self, node: &Node, change: &NodeChange) -> Result<Changed>;
+}
+
+/// Volumes and claims.
+pub trait Volumes {
+    /// The volumes of a node, by [`crate::names::INSTANCE_ID_LABEL`] on the volume; waits that long until `enough`
+    /// says so of them.
+    async fn of_instance(
+        &self,
+        instance: &InstanceId,
+        within: Duration,
+        enough: &dyn Fn(&[Volume]) -> bool,
+    ) -> Result<Vec<Volume>>;
+    /// Deletes exactly this volume (precondition on its UID). Gone is fine.
+    async fn delete(&self, volume: &Volume) -> Result<Changed>;
+    /// Deletes exactly this claim (precondition on its UID). Gone is fine.
+    async fn delete_claim(&self, claim: &crate::node::ClaimRef) -> Result<Changed>;
+}
+
+/// Pods.
+pub trait Pods {
+    /// The pods on a node (of one namespace and label selector, or all of them: `None`); waits that long until
+    /// `enough` says so of them.
+    async fn on_node(
+        &self,
+        node: &str,
+        only: Option<(&str, &str)>,
+        within: Duration,
+        enough: &dyn Fn(&[Pod]) -> bool,
+    ) -> Result<Vec<Pod>>;
+    /// Asks for an eviction of exactly this pod (precondition on its UID).
+    async fn evict(&self, pod: &Pod) -> Result<Eviction>;
+    /// Deletes exactly this pod (precondition on its UID) past every disruption budget, with its own grace period,
+    /// which is never 0: the container must get its SIGTERM.
+    async fn delete(&self, pod: &Pod) -> Result<Changed>;
+    /// Whether a `DaemonSet` of this namespace selects nodes with [`crate::names::WORKER_LABEL`] of that value.
+    async fn worker_daemon_set_exists(&self, namespace: &str, layout: &str) -> Result<bool>;
+}
+
+/// The Alluxio master.
+pub trait CacheMaster {
+    /// The worker that is registered under that host, in whatever state; none where the master knows none.
+    async fn worker(&self, host: &str) -> Result<Option<Worker>>;
+    /// Directories of that host's worker that it could not use.
+    async fn lost_storage(&self, host: &str) -> Result<Vec<String>>;
+    /// A file's state; none where there is no such file (any more).
+    async fn file(&self, path: &str) -> Result<Option<FileState>>;
+    /// Substrings of paths that the master never persists (`alluxio.master.persistence.blacklist`).
+    async fn persistence_blacklist(&self) -> Result<Vec<String>>;
+    /// Asks for the file to be written to its under store. `Gone`: no such file; `Conflict`: it is still being
+    /// written.
+    async fn persist(&self, path: &str) -> Result<Changed>;
+    /// Asks for at least that many copies of each block.
+    async fn replicate(&self, path: &str, copies: u32) -> Result<Changed>;
+    /// Takes the worker out of service, so that it may register again later. Moves no data. Idempotent.
+    async fn decommission(&self, worker: &Worker) -> Result<Changed>;
+    /// How many files the master holds for lost: their only copy was on a worker that is gone.
+    async fn lost_files(&self) -> Result<u64>;
+}
+
+/// An Alluxio worker, asked directly.
+pub trait CacheWorker {
+    /// A page of the files that have blocks on this worker, incomplete ones too, from that offset on; none where
+    /// the worker does not answer.
+    async fn files(&self, worker: &Worker, offset: u64, limit: u32) -> Result<Option<WorkerFilePage>>;
+    /// What it is doing for clients; none where it does not answer.
+    async fn load(&self, worker: &Worker) -> Result<Option<WorkerLoad>>;
+}
+
+/// Time. Only the functions read it, and hand it to the decisions.
+pub trait Clock {
+    /// Now.
+    fn now(&self) -> Timestamp;
+    /// Waits.
+    async fn sleep(&self, duration: Duration);
+}

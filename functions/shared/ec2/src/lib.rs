@@ -1,0 +1,1 @@
+//! EC2 instance types and their disks.

@@ -1,0 +1,1 @@
+//! Nodes, volumes and pods in the cluster's API server.

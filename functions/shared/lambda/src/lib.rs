@@ -1,0 +1,1 @@
+//! The Lambda glue: configuration, logs, metrics, errors, outcomes.

@@ -1,0 +1,1 @@
+//! Contract, adapter, workflow and end-to-end tests.
