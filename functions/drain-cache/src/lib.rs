@@ -1,0 +1,1 @@
+//! Saves every byte whose only copy is on the worker, then decommissions it.

@@ -1,0 +1,3 @@
+//! Wires `drain-cache` to the Lambda runtime.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Cordons the node and evicts its pods within their disruption budgets.

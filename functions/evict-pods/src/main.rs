@@ -1,0 +1,3 @@
+//! Wires `evict-pods` to the Lambda runtime.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Finds the node of an instance and labels it with what is known of its disks.

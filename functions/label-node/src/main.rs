@@ -1,0 +1,3 @@
+//! Wires `label-node` to the Lambda runtime.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Waits until each disk of the node is a volume.

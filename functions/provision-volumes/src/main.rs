@@ -1,0 +1,3 @@
+//! Wires `provision-volumes` to the Lambda runtime.
+
+fn main() {}

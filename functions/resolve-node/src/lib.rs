@@ -1,0 +1,1 @@
+//! Who is it about, and is it ours

@@ -1,0 +1,3 @@
+//! Wires `resolve-node` to the Lambda runtime.
+
+fn main() {}

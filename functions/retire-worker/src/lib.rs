@@ -1,0 +1,1 @@
+//! Takes the decommissioned worker and its volumes away.

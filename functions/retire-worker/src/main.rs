@@ -1,0 +1,3 @@
+//! Wires `retire-worker` to the Lambda runtime.
+
+fn main() {}

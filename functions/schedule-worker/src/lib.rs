@@ -1,0 +1,1 @@
+//! Runs an Alluxio worker on the node and opens the node once it is registered.

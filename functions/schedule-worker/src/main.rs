@@ -1,0 +1,3 @@
+//! Wires `schedule-worker` to the Lambda runtime.
+
+fn main() {}
