@@ -27,7 +27,11 @@ impl Disk {
     /// ext4 spends 1.6 % of the disk on inode tables and descriptors and 1 GiB on its journal, and keeps 5 % for
     /// root. A quota beyond what can be used makes a worker fail writes instead of evicting.
     #[must_use]
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    #[allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss
+    )]
     pub fn tier_quota_gib(self) -> u64 {
         let raw = self.bytes() as f64 / GIB;
         let usable = raw * 0.984 - 1.0 - raw * 0.05;
@@ -55,7 +59,13 @@ impl DiskLayout {
         for disk in disks {
             *counts.entry(disk.size_gb).or_insert(0_u32) += 1;
         }
-        Self(counts.iter().map(|(size, count)| format!("{count}x{size}g")).collect::<Vec<_>>().join("-"))
+        Self(
+            counts
+                .iter()
+                .map(|(size, count)| format!("{count}x{size}g"))
+                .collect::<Vec<_>>()
+                .join("-"),
+        )
     }
 
     /// The name.
@@ -74,7 +84,10 @@ impl fmt::Display for DiskLayout {
 /// The capacity in bytes that a worker on these disks registers with.
 #[must_use]
 pub fn expected_cache_bytes(disks: &[Disk]) -> u64 {
-    disks.iter().map(|disk| disk.tier_quota_gib() * 1_073_741_824).sum()
+    disks
+        .iter()
+        .map(|disk| disk.tier_quota_gib() * 1_073_741_824)
+        .sum()
 }
 
 #[cfg(test)]

@@ -66,12 +66,18 @@ pub struct Error {
 impl Error {
     /// An error of that name.
     pub fn new(name: ErrorName, message: impl Into<String>) -> Self {
-        Self { name, message: message.into() }
+        Self {
+            name,
+            message: message.into(),
+        }
     }
 
     /// Bad input: names the field, its value, and what was expected.
     pub fn invalid(field: &str, value: impl fmt::Display, expected: &str) -> Self {
-        Self::new(ErrorName::InvalidInput, format!("{field}: {value} is not {expected}"))
+        Self::new(
+            ErrorName::InvalidInput,
+            format!("{field}: {value} is not {expected}"),
+        )
     }
 }
 

@@ -17,4 +17,3 @@ pub mod ports;
 pub mod resolve;
 pub mod retire;
 pub mod subject;
-pub mod trigger;

@@ -19,7 +19,9 @@ impl InstanceId {
     /// `InvalidInput` that names the value, where it is not an instance id.
     pub fn parse(text: &str) -> Result<Self> {
         let digits = text.strip_prefix("i-").unwrap_or_default();
-        let hexadecimal = digits.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c));
+        let hexadecimal = digits
+            .chars()
+            .all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c));
         if matches!(digits.len(), 8 | 17) && hexadecimal {
             Ok(Self(text.to_owned()))
         } else {
@@ -41,8 +43,11 @@ impl InstanceId {
     /// `aws:///<zone>/<id>`, and `aws:////<id>` where the zone is left out.
     #[must_use]
     pub fn matches_provider_id(&self, provider_id: &str) -> bool {
-        let Some(path) = provider_id.strip_prefix("aws:///") else { return false };
-        path.rsplit_once('/').is_some_and(|(zone, id)| id == self.0 && !zone.contains('/'))
+        let Some(path) = provider_id.strip_prefix("aws:///") else {
+            return false;
+        };
+        path.rsplit_once('/')
+            .is_some_and(|(zone, id)| id == self.0 && !zone.contains('/'))
     }
 }
 
@@ -113,7 +118,14 @@ mod tests {
         for good in ["i-0123abcd", "i-0123456789abcdef0"] {
             assert_eq!(InstanceId::parse(good).map(String::from).as_deref(), Ok(good));
         }
-        for bad in ["", "i-", "i-0123456789ABCDEF0", "i-0123456789abcdefg", "0123abcd", "i-0123abcd "] {
+        for bad in [
+            "",
+            "i-",
+            "i-0123456789ABCDEF0",
+            "i-0123456789abcdefg",
+            "0123abcd",
+            "i-0123abcd ",
+        ] {
             let error = InstanceId::parse(bad).expect_err(bad);
             assert!(error.message.contains(&format!("{bad:?}")), "{error}");
         }

@@ -23,7 +23,9 @@ impl FileState {
     /// Whether each block has a copy in service on another host.
     #[must_use]
     pub fn complete_without(&self, host: &str) -> bool {
-        self.block_hosts.iter().all(|hosts| hosts.iter().any(|other| other != host))
+        self.block_hosts
+            .iter()
+            .all(|hosts| hosts.iter().any(|other| other != host))
     }
 }
 
@@ -54,7 +56,9 @@ pub fn judge(file: Option<&FileState>, host: &str, registered: bool, blacklist: 
         return Need::Completion;
     }
     let elsewhere = file.complete_without(host);
-    let unpersistable = blacklist.iter().any(|part| !part.is_empty() && file.path.contains(part.as_str()));
+    let unpersistable = blacklist
+        .iter()
+        .any(|part| !part.is_empty() && file.path.contains(part.as_str()));
     if unpersistable {
         return match (elsewhere, registered) {
             (true, _) => Need::Nothing,
@@ -62,7 +66,11 @@ pub fn judge(file: Option<&FileState>, host: &str, registered: bool, blacklist: 
             (false, false) => Need::Registration,
         };
     }
-    if registered || elsewhere { Need::Persist } else { Need::Registration }
+    if registered || elsewhere {
+        Need::Persist
+    } else {
+        Need::Registration
+    }
 }
 
 #[cfg(test)]
@@ -84,12 +92,20 @@ mod tests {
     }
 
     fn on(hosts: &[&[&str]], file: FileState) -> FileState {
-        let block_hosts = hosts.iter().map(|block| block.iter().map(ToString::to_string).collect()).collect();
+        let block_hosts = hosts
+            .iter()
+            .map(|block| block.iter().map(ToString::to_string).collect())
+            .collect();
         FileState { block_hosts, ..file }
     }
 
     fn need(file: &FileState, registered: bool) -> Need {
-        judge(Some(file), HERE, registered, &["_temporary".to_owned(), ".tmp".to_owned()])
+        judge(
+            Some(file),
+            HERE,
+            registered,
+            &["_temporary".to_owned(), ".tmp".to_owned()],
+        )
     }
 
     #[test]
@@ -99,7 +115,16 @@ mod tests {
 
     #[test]
     fn a_persisted_file_needs_nothing_wherever_its_copies_are() {
-        assert_eq!(need(&FileState { persisted: true, ..file("/a") }, false), Need::Nothing);
+        assert_eq!(
+            need(
+                &FileState {
+                    persisted: true,
+                    ..file("/a")
+                },
+                false
+            ),
+            Need::Nothing
+        );
     }
 
     #[test]
@@ -111,20 +136,38 @@ mod tests {
     #[test]
     fn a_file_that_is_never_persisted_needs_one_copy_more_than_it_may_have_here() {
         assert_eq!(need(&file("/job/_temporary/part-0"), true), Need::Replicate(2));
-        let wanted = FileState { replication_min: 2, ..file("/x.tmp") };
+        let wanted = FileState {
+            replication_min: 2,
+            ..file("/x.tmp")
+        };
         assert_eq!(need(&wanted, true), Need::Replicate(3));
     }
 
     #[test]
     fn a_file_that_is_never_persisted_is_safe_only_when_every_block_is_elsewhere() {
         let path = "/job/_temporary/part-0";
-        assert_eq!(need(&on(&[&[HERE, "10.0.1.8"], &["10.0.1.9"]], file(path)), true), Need::Nothing);
-        assert_eq!(need(&on(&[&[HERE, "10.0.1.8"], &[HERE]], file(path)), true), Need::Replicate(2));
+        assert_eq!(
+            need(&on(&[&[HERE, "10.0.1.8"], &["10.0.1.9"]], file(path)), true),
+            Need::Nothing
+        );
+        assert_eq!(
+            need(&on(&[&[HERE, "10.0.1.8"], &[HERE]], file(path)), true),
+            Need::Replicate(2)
+        );
     }
 
     #[test]
     fn a_file_that_is_being_written_waits_for_its_writer() {
-        assert_eq!(need(&FileState { completed: false, ..file("/a") }, true), Need::Completion);
+        assert_eq!(
+            need(
+                &FileState {
+                    completed: false,
+                    ..file("/a")
+                },
+                true
+            ),
+            Need::Completion
+        );
     }
 
     #[test]
@@ -135,6 +178,18 @@ mod tests {
 
     #[test]
     fn an_empty_file_holds_no_byte_to_lose() {
-        assert_eq!(need(&on(&[], FileState { length: 0, ..file("/_SUCCESS") }), true), Need::Nothing);
+        assert_eq!(
+            need(
+                &on(
+                    &[],
+                    FileState {
+                        length: 0,
+                        ..file("/_SUCCESS")
+                    }
+                ),
+                true
+            ),
+            Need::Nothing
+        );
     }
 }

@@ -3,7 +3,10 @@
 mod drain;
 mod file;
 
-pub use drain::{CallBudget, Pass, Pending, Phase, Progress, Totals, next_phase};
+pub use drain::{
+    CLEAN_PASSES, Idle, IdleWait, MOST_NAMED, MOST_PENDING, Pass, Pending, Phase, Progress, Totals,
+    next_phase,
+};
 pub use file::{FileState, Need, judge};
 
 use serde::{Deserialize, Serialize};

@@ -1,0 +1,162 @@
+//! What a function answers a state machine: a named outcome, a reason for a person, and the facts behind it.
+//!
+//! The names are a contract with the state machines; a test compares both sides.
+
+use serde::Serialize;
+
+macro_rules! outcomes {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+        pub enum $name {
+            $($(#[$variant_doc])* #[serde(rename = $text)] $variant),+
+        }
+
+        impl $name {
+            /// Every outcome, as the state machines spell it.
+            pub const ALL: &[&str] = &[$($text),+];
+
+            /// The outcome, as the state machines spell it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+    };
+}
+
+outcomes! {
+    /// Outcomes of `resolve-node`.
+    ResolveOutcome {
+        /// The node is known, and it is ours to join or to drain.
+        Resolved = "resolved",
+        /// Nothing of ours to do. A hook of ours that waits all the same is completed at once.
+        Ignored = "ignored",
+        /// The instance is on its way out: its drain decides.
+        Superseded = "superseded",
+    }
+}
+
+outcomes! {
+    /// Outcomes of `label-node`.
+    LabelOutcome {
+        /// The node carries what is known of it.
+        Labelled = "labelled",
+        /// The instance is not a node yet.
+        Waiting = "waiting",
+        /// It did not become a node in time.
+        Expired = "expired",
+        /// The node is being drained.
+        Superseded = "superseded",
+    }
+}
+
+outcomes! {
+    /// Outcomes of `provision-volumes`.
+    VolumesOutcome {
+        /// Each disk is a volume.
+        Provisioned = "provisioned",
+        /// Some disk is not a volume yet.
+        Waiting = "waiting",
+        /// A disk of this node is missing or wrong.
+        Unfit = "unfit",
+        /// The volumes did not appear in time, and nothing says that the node is to blame.
+        Expired = "expired",
+        /// The node is being drained.
+        Superseded = "superseded",
+    }
+}
+
+outcomes! {
+    /// Outcomes of `schedule-worker`.
+    WorkerOutcome {
+        /// The worker is registered with all its capacity, the node is open.
+        Ready = "ready",
+        /// The worker is not there yet.
+        Waiting = "waiting",
+        /// The worker says that this node's storage is wrong.
+        Unfit = "unfit",
+        /// The worker did not register in time, and nothing says that the node is to blame.
+        Expired = "expired",
+        /// The node is being drained.
+        Superseded = "superseded",
+    }
+}
+
+outcomes! {
+    /// Outcomes of `evict-pods`.
+    EvictOutcome {
+        /// No pod is left that would have to go.
+        Evicted = "evicted",
+        /// Pods are going, or a disruption budget holds them.
+        Waiting = "waiting",
+        /// The instance is no node.
+        Absent = "absent",
+    }
+}
+
+outcomes! {
+    /// Outcomes of `drain-cache`.
+    DrainOutcome {
+        /// Nothing on the worker is the only copy, and it is out of service.
+        Drained = "drained",
+        /// Not yet.
+        Waiting = "waiting",
+        /// There is no worker to drain.
+        Absent = "absent",
+        /// Time is up, and the worker still holds what exists nowhere else.
+        Incomplete = "incomplete",
+    }
+}
+
+outcomes! {
+    /// Outcomes of `retire-worker`.
+    RetireOutcome {
+        /// Worker, claims and volumes of the node are gone.
+        Retired = "retired",
+        /// Not yet.
+        Waiting = "waiting",
+        /// The worker is in service again: it must be drained again first.
+        InService = "in-service",
+        /// The instance is no node: nothing to take away.
+        Absent = "absent",
+    }
+}
+
+/// What a function answers.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer<Outcome, Facts> {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// One sentence for a person on call.
+    pub reason: String,
+    /// With `waiting`: after how many seconds to ask again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_seconds: Option<u32>,
+    /// What was seen.
+    #[serde(flatten)]
+    pub facts: Facts,
+}
+
+impl<Outcome, Facts> Answer<Outcome, Facts> {
+    /// An answer that needs no further call.
+    pub fn new(outcome: Outcome, reason: impl Into<String>, facts: Facts) -> Self {
+        Self {
+            outcome,
+            reason: reason.into(),
+            retry_after_seconds: None,
+            facts,
+        }
+    }
+
+    /// An answer that asks to be called again.
+    pub fn again(outcome: Outcome, reason: impl Into<String>, after_seconds: u32, facts: Facts) -> Self {
+        Self {
+            outcome,
+            reason: reason.into(),
+            retry_after_seconds: Some(after_seconds),
+            facts,
+        }
+    }
+}
