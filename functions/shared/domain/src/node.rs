@@ -25,6 +25,9 @@ pub struct Node {
     pub unschedulable: bool,
     /// Whether [`names::STARTUP_TAINT`] is among `spec.taints`.
     pub startup_taint: bool,
+    /// `spec.taints` without the startup taint: what stays when that one goes. The API server replaces the list
+    /// of taints as a whole.
+    pub other_taints: Vec<Taint>,
     /// Condition `Ready` is `True`.
     pub ready: bool,
     /// The first address of type `InternalIP`: the host under which a worker on the host network registers.
@@ -53,6 +56,19 @@ impl Node {
     pub fn has_label(&self, label: &str, value: &str) -> bool {
         self.labels.get(label).is_some_and(|found| found == value)
     }
+}
+
+/// A taint of a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Taint {
+    /// `key`.
+    pub key: String,
+    /// `value`.
+    pub value: Option<String>,
+    /// `effect`.
+    pub effect: String,
+    /// `timeAdded`.
+    pub time_added: Option<Timestamp>,
 }
 
 /// What to change on a node. Nothing else of it is touched.
@@ -91,6 +107,8 @@ pub struct Pod {
     pub ready_since: Option<Timestamp>,
     /// `status.startTime`.
     pub start_time: Option<Timestamp>,
+    /// `spec.terminationGracePeriodSeconds`.
+    pub grace_period_seconds: u32,
     /// Why it does not run, where a container says so (`CrashLoopBackOff: ...`, `Unschedulable: ...`).
     pub trouble: Option<String>,
 }
