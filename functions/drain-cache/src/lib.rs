@@ -1,1 +1,356 @@
 //! Saves every byte whose only copy is on the worker, then decommissions it.
+
+mod saving;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tidegate_domain::cache::{Idle, IdleWait, Pass, Phase, Progress, Totals, Worker, WorkerLoad, next_phase};
+use tidegate_domain::deadline::retry_after_seconds;
+use tidegate_domain::error::Result;
+use tidegate_domain::names;
+use tidegate_domain::node::{Node, NodeChange};
+use tidegate_domain::outcome::{Answer, DrainOutcome};
+use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock, Nodes, Pods};
+use tidegate_lambda::{Call, Reply, Serve, Unit};
+
+/// Between two looks at the world.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+
+/// The function.
+pub struct DrainCache<Cluster, Master, Workers, C> {
+    /// The cluster's nodes and pods.
+    pub cluster: Cluster,
+    /// The Alluxio master.
+    pub master: Master,
+    /// Its workers.
+    pub workers: Workers,
+    /// Time.
+    pub clock: C,
+    /// How long a call works before it answers where it stands.
+    pub watch_seconds: u32,
+    /// Where the workers run.
+    pub namespace: String,
+    /// The wait for the worker's clients.
+    pub idle_wait: IdleWait,
+}
+
+/// The call: what the last one learned comes with it, if there was one.
+#[derive(Clone, Debug, Deserialize)]
+pub struct DrainCall {
+    #[serde(flatten)]
+    call: Call,
+    #[serde(default)]
+    progress: Option<Progress>,
+}
+
+/// What was seen and done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Facts {
+    /// The worker's host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Files that still need something before the worker may go, as the last pass saw them.
+    pub files_left: u64,
+    /// Their bytes.
+    pub bytes_left: u64,
+    /// The first of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub named_files: Vec<String>,
+    /// The worker never looked idle, and went after its limit.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub idle_limit_reached: bool,
+    /// What the execution has saved so far.
+    #[serde(flatten)]
+    pub totals: Totals,
+    /// For the next call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+}
+
+impl Facts {
+    fn saw(&mut self, pass: &Pass) {
+        self.files_left = pass.unsafe_files;
+        self.bytes_left = pass.unsafe_bytes;
+        self.named_files.clone_from(&pass.named);
+    }
+}
+
+/// What a step of the drain came to.
+enum Step {
+    /// It has come to its end.
+    Done(DrainOutcome, String),
+    /// It goes on at once.
+    Onward,
+    /// It waits for something.
+    NotYet(String),
+}
+
+/// One call's way through the drain.
+struct Session {
+    call: Call,
+    progress: Progress,
+    facts: Facts,
+    /// How idle the worker looked, newest last.
+    looks: Vec<Option<WorkerLoad>>,
+    /// Its files have been looked through in this call since it went out of service.
+    looked_again: bool,
+    ends: Timestamp,
+}
+
+impl<Cluster, Master, Workers, C> DrainCache<Cluster, Master, Workers, C>
+where
+    Cluster: Nodes + Pods,
+    Master: CacheMaster,
+    Workers: CacheWorker,
+    C: Clock,
+{
+    async fn answer(&self, session: &mut Session) -> Result<(DrainOutcome, String)> {
+        loop {
+            let reason = match self.step(session).await? {
+                Step::Done(outcome, reason) => return Ok((outcome, reason)),
+                Step::Onward => {
+                    // Each step ends within the call's time; one that goes on is looked at anew.
+                    if self.clock.now() < session.ends {
+                        continue;
+                    }
+                    "the call's time is up, the work goes on in the next".to_owned()
+                }
+                Step::NotYet(reason) => reason,
+            };
+            let now = self.clock.now();
+            if session.call.frame.expired(now) {
+                return Ok((DrainOutcome::Incomplete, format!("time is up: {reason}")));
+            }
+            if now >= session.ends {
+                return Ok((DrainOutcome::Waiting, reason));
+            }
+            self.clock.sleep(BETWEEN_LOOKS).await;
+        }
+    }
+
+    async fn step(&self, session: &mut Session) -> Result<Step> {
+        let subject = &session.call.node;
+        let Some(node) = self.cluster.find(subject, Duration::ZERO).await? else {
+            let reason = format!("instance {} is no node: it has no worker", subject.instance_id);
+            return Ok(Step::Done(DrainOutcome::Absent, reason));
+        };
+        let Some(host) = node.internal_ip.clone() else {
+            return Ok(Step::Done(
+                DrainOutcome::Absent,
+                format!("node {} never had an address", node.name),
+            ));
+        };
+        session.facts.host = Some(host.clone());
+        let worker = self.master.worker(&host).await?;
+        let only = Some((self.namespace.as_str(), names::WORKER_POD_SELECTOR));
+        let pods = self
+            .cluster
+            .on_node(&node.name, only, Duration::ZERO, &|_| true)
+            .await?;
+        match next_phase(&node, &host, worker, pods.first()) {
+            Phase::Absent(reason) => Ok(Step::Done(DrainOutcome::Absent, reason)),
+            Phase::AwaitWorker(reason) => Ok(Step::NotYet(reason)),
+            Phase::Save(worker) => self.save(session, &node, &worker).await,
+            Phase::LookAgain(worker) => self.look_again(session, &node, &worker).await,
+        }
+    }
+
+    /// The worker is in service: a pass, and after the second clean one in a row it goes out of service.
+    async fn save(&self, session: &mut Session, node: &Node, worker: &Worker) -> Result<Step> {
+        session.looks.clear();
+        session.looked_again = false;
+        if node.decommissioned_at().is_some() {
+            // It registered again. The wait for clients must count from its next decommission.
+            let forget = [(names::DECOMMISSIONED_AT_ANNOTATION, None)].into();
+            return self
+                .annotate(
+                    node,
+                    NodeChange {
+                        annotations: forget,
+                        ..NodeChange::default()
+                    },
+                )
+                .await;
+        }
+        let pass = match self.pass(session, worker, true).await? {
+            saving::Passed::Whole(pass) => pass,
+            saving::Passed::Part => return Ok(Step::Onward),
+            saving::Passed::Silent => {
+                return Ok(Step::NotYet(format!(
+                    "worker {} does not tell its files",
+                    worker.host
+                )));
+            }
+        };
+        session.facts.saw(&pass);
+        if !session.progress.passed(&pass) {
+            return Ok(if pass.clean() {
+                Step::Onward
+            } else {
+                Step::NotYet(unsafe_files(&pass, worker))
+            });
+        }
+        if self.master.decommission(worker).await? != Changed::Done {
+            return Ok(Step::NotYet(format!(
+                "worker {} is just registering",
+                worker.host
+            )));
+        }
+        session.progress.decommissioned();
+        self.note_decommission(node).await
+    }
+
+    /// The worker is out of service, and may still have been written to: a look at what it holds, the wait for its
+    /// clients, and then the look that counts.
+    async fn look_again(&self, session: &mut Session, node: &Node, worker: &Worker) -> Result<Step> {
+        let Some(decommissioned_at) = node.decommissioned_at() else {
+            return self.note_decommission(node).await;
+        };
+        if session.progress.pass.is_none() {
+            session.looks.push(self.workers.load(worker).await?);
+            let idle = self
+                .idle_wait
+                .judge(decommissioned_at, &session.looks, self.clock.now());
+            if idle == Idle::NotYet && session.looked_again {
+                return Ok(Step::NotYet(format!(
+                    "worker {} is out of service, its clients are not done",
+                    worker.host
+                )));
+            }
+            session.progress.clients_done = idle != Idle::NotYet;
+            session.progress.idle_limit_reached = idle == Idle::LimitReached;
+        }
+        let pass = match self.pass(session, worker, false).await? {
+            saving::Passed::Whole(pass) => pass,
+            saving::Passed::Part => return Ok(Step::Onward),
+            saving::Passed::Silent => {
+                return Ok(Step::NotYet(format!(
+                    "worker {} does not tell its files",
+                    worker.host
+                )));
+            }
+        };
+        session.looked_again = true;
+        session.facts.saw(&pass);
+        if !pass.clean() {
+            return Ok(Step::NotYet(format!(
+                "{}; it must register again first",
+                unsafe_files(&pass, worker)
+            )));
+        }
+        if !session.progress.clients_done {
+            return Ok(Step::NotYet(format!(
+                "worker {} is out of service, its clients are not done",
+                worker.host
+            )));
+        }
+        session.facts.idle_limit_reached = session.progress.idle_limit_reached;
+        let reason = format!(
+            "nothing on worker {} is the only copy, and it is out of service",
+            worker.host
+        );
+        Ok(Step::Done(DrainOutcome::Drained, reason))
+    }
+
+    /// Notes when the worker went out of service.
+    async fn note_decommission(&self, node: &Node) -> Result<Step> {
+        let now = [(
+            names::DECOMMISSIONED_AT_ANNOTATION,
+            Some(self.clock.now().to_string()),
+        )]
+        .into();
+        self.annotate(
+            node,
+            NodeChange {
+                annotations: now,
+                ..NodeChange::default()
+            },
+        )
+        .await
+    }
+
+    async fn annotate(&self, node: &Node, change: NodeChange) -> Result<Step> {
+        Ok(match self.cluster.change(node, &change).await? {
+            Changed::Done => Step::Onward,
+            Changed::Conflict | Changed::Gone => {
+                Step::NotYet(format!("node {} has changed meanwhile", node.name))
+            }
+        })
+    }
+}
+
+fn unsafe_files(pass: &Pass, worker: &Worker) -> String {
+    format!(
+        "{} files ({} bytes) on worker {} are not safe yet, such as {}",
+        pass.unsafe_files,
+        pass.unsafe_bytes,
+        worker.host,
+        pass.named.first().map_or("none", String::as_str)
+    )
+}
+
+impl<Cluster, Master, Workers, C> Serve for DrainCache<Cluster, Master, Workers, C>
+where
+    Cluster: Nodes + Pods,
+    Master: CacheMaster,
+    Workers: CacheWorker,
+    C: Clock,
+{
+    async fn serve(&self, payload: Value) -> Result<Reply> {
+        let DrainCall { call, progress } = Call::read(&payload)?;
+        let progress = progress.unwrap_or_default();
+        let before = progress.totals;
+        let mut session = Session {
+            ends: self.clock.now() + Duration::from_secs(self.watch_seconds.into()),
+            facts: Facts::default(),
+            looks: Vec::new(),
+            looked_again: false,
+            progress,
+            call,
+        };
+        let (outcome, reason) = self.answer(&mut session).await?;
+        let Session {
+            call,
+            progress,
+            mut facts,
+            ..
+        } = session;
+        facts.totals = progress.totals;
+        let saved = |now: u64, before: u64| now.saturating_sub(before);
+        let persisted = saved(facts.totals.persisted_bytes, before.persisted_bytes);
+        let replicated = saved(facts.totals.replicated_bytes, before.replicated_bytes);
+        let bytes_left = facts.bytes_left;
+        facts.progress = Some(progress);
+        let answer = if outcome == DrainOutcome::Waiting {
+            let now = self.clock.now();
+            // A pass that goes on, or a worker that is being saved, loses time by waiting.
+            let patience = retry_after_seconds(&call.frame, now, call.node.hook.as_ref(), self.watch_seconds);
+            let busy = facts
+                .progress
+                .as_ref()
+                .is_some_and(|progress| progress.pass.is_some());
+            Answer::again(outcome, reason, if busy { 1 } else { patience }, facts)
+        } else {
+            Answer::new(outcome, reason, facts)
+        };
+        let mut reply = Reply::of(&answer)?.about(&call.node);
+        if persisted > 0 {
+            reply = reply.metric("BytesPersisted", Unit::Bytes, persisted);
+        }
+        if replicated > 0 {
+            reply = reply.metric("BytesReplicated", Unit::Bytes, replicated);
+        }
+        Ok(match outcome {
+            DrainOutcome::Drained => reply.metric("BytesLost", Unit::Bytes, 0),
+            // Retained, the instance still has them; else they go with it.
+            DrainOutcome::Incomplete if !call.node.retains => {
+                reply.metric("BytesLost", Unit::Bytes, bytes_left)
+            }
+            _ => reply,
+        })
+    }
+}

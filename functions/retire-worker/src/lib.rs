@@ -1,1 +1,154 @@
 //! Takes the decommissioned worker and its volumes away.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+use tidegate_domain::deadline::retry_after_seconds;
+use tidegate_domain::error::Result;
+use tidegate_domain::names;
+use tidegate_domain::node::{Node, Pod, Volume};
+use tidegate_domain::outcome::{Answer, RetireOutcome};
+use tidegate_domain::ports::{CacheMaster, Changed, Clock, Nodes, Pods, Volumes};
+use tidegate_domain::retire::{VolumeFate, in_service, pull_levers, volume_fate};
+use tidegate_lambda::{Call, Reply, Serve, Unit};
+
+/// The function.
+pub struct RetireWorker<Cluster, Master, C> {
+    /// The cluster's nodes, pods and volumes.
+    pub cluster: Cluster,
+    /// The Alluxio master.
+    pub master: Master,
+    /// Time.
+    pub clock: C,
+    /// How long a call watches the worker and its volumes go.
+    pub watch_seconds: u32,
+    /// Where the workers run.
+    pub namespace: String,
+}
+
+/// What was seen and done in this call.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Facts {
+    /// The node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_name: Option<String>,
+    /// Volumes that were deleted.
+    pub deleted_volumes: Vec<String>,
+    /// Volumes that carry the node's label and are not the node's: left alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub foreign_volumes: Vec<String>,
+}
+
+impl<Cluster: Nodes + Pods + Volumes, Master: CacheMaster, C: Clock> RetireWorker<Cluster, Master, C> {
+    async fn answer(&self, call: &Call) -> Result<Answer<RetireOutcome, Facts>> {
+        let mut facts = Facts::default();
+        let Some(node) = self.cluster.find(&call.node, Duration::ZERO).await? else {
+            let reason = format!(
+                "instance {} is no node: nothing to take away",
+                call.node.instance_id
+            );
+            return Ok(Answer::new(RetireOutcome::Absent, reason, facts));
+        };
+        facts.node_name = Some(node.name.clone());
+        if let Some(host) = node.internal_ip.as_deref() {
+            if let Some(reason) = in_service(self.master.worker(host).await?.as_ref()) {
+                return Ok(Answer::new(RetireOutcome::InService, reason, facts));
+            }
+        }
+        if let Some(change) = pull_levers(&node) {
+            if self.cluster.change(&node, &change).await? == Changed::Conflict {
+                let reason = format!("node {} has changed meanwhile", node.name);
+                return Ok(Answer::again(RetireOutcome::Waiting, reason, 1, facts));
+            }
+        }
+        let waiting = match self.pods_left(&node).await? {
+            Some(reason) => Some(reason),
+            None => self.volumes_left(call, &node, &mut facts).await?,
+        };
+        let Some(reason) = waiting else {
+            let reason = format!(
+                "worker of node {} is gone, and {} volumes",
+                node.name,
+                facts.deleted_volumes.len()
+            );
+            return Ok(Answer::new(RetireOutcome::Retired, reason, facts));
+        };
+        let now = self.clock.now();
+        let again = retry_after_seconds(&call.frame, now, call.node.hook.as_ref(), self.watch_seconds);
+        Ok(Answer::again(RetireOutcome::Waiting, reason, again, facts))
+    }
+
+    /// Watches the worker's pod go; why it has not yet, or none.
+    async fn pods_left(&self, node: &Node) -> Result<Option<String>> {
+        let only = Some((self.namespace.as_str(), names::WORKER_POD_SELECTOR));
+        let watch = Duration::from_secs(self.watch_seconds.into());
+        let pods = self
+            .cluster
+            .on_node(&node.name, only, watch, &<[Pod]>::is_empty)
+            .await?;
+        Ok(pods.first().map(|pod| match pod.deletion_time {
+            Some(end) => format!("pod {} has until {end} to end", pod.full_name()),
+            None => format!("pod {} is not being deleted yet", pod.full_name()),
+        }))
+    }
+
+    /// Deletes the node's volumes, claims before them, and watches them go; what is left, or none.
+    async fn volumes_left(&self, call: &Call, node: &Node, facts: &mut Facts) -> Result<Option<String>> {
+        let id = &call.node.instance_id;
+        let ends = self.clock.now() + Duration::from_secs(self.watch_seconds.into());
+        loop {
+            let volumes = self.cluster.of_instance(id, Duration::ZERO, &|_| true).await?;
+            let mut bound = Vec::new();
+            facts.foreign_volumes.clear();
+            for volume in &volumes {
+                match volume_fate(volume, node) {
+                    VolumeFate::Delete => {
+                        self.delete(volume, facts).await?;
+                    }
+                    VolumeFate::DeleteClaim(claim) => {
+                        self.cluster.delete_claim(&claim).await?;
+                        bound.push(volume.name.clone());
+                    }
+                    VolumeFate::Foreign(reason) => facts.foreign_volumes.push(reason),
+                }
+            }
+            if bound.is_empty() {
+                return Ok(None);
+            }
+            let left = Duration::try_from(ends.duration_since(self.clock.now())).unwrap_or_default();
+            if left.is_zero() {
+                return Ok(Some(format!("volumes {} are still bound", bound.join(", "))));
+            }
+            let unbound = |volumes: &[Volume]| {
+                volumes
+                    .iter()
+                    .all(|volume| !matches!(volume_fate(volume, node), VolumeFate::DeleteClaim(_)))
+            };
+            self.cluster.of_instance(id, left, &unbound).await?;
+        }
+    }
+
+    async fn delete(&self, volume: &Volume, facts: &mut Facts) -> Result<()> {
+        if self.cluster.delete(volume).await? == Changed::Done {
+            facts.deleted_volumes.push(volume.name.clone());
+        }
+        Ok(())
+    }
+}
+
+impl<Cluster: Nodes + Pods + Volumes, Master: CacheMaster, C: Clock> Serve
+    for RetireWorker<Cluster, Master, C>
+{
+    async fn serve(&self, payload: Value) -> Result<Reply> {
+        let call: Call = Call::read(&payload)?;
+        let answer = self.answer(&call).await?;
+        let reply = Reply::of(&answer)?.about(&call.node);
+        if answer.outcome != RetireOutcome::Retired {
+            return Ok(reply);
+        }
+        let seconds = u64::try_from(call.frame.age_seconds(self.clock.now())).unwrap_or_default();
+        Ok(reply.metric("DrainSeconds", Unit::Seconds, seconds))
+    }
+}

@@ -142,10 +142,9 @@ pub trait CacheMaster {
     async fn persist(&self, path: &str) -> Result<Changed>;
     /// Asks for at least that many copies of each block.
     async fn replicate(&self, path: &str, copies: u32) -> Result<Changed>;
-    /// Takes the worker out of service, so that it may register again later. Moves no data. Idempotent.
+    /// Takes the worker out of service, so that it may register again later. Moves no data. Idempotent. `Conflict`:
+    /// it is just registering.
     async fn decommission(&self, worker: &Worker) -> Result<Changed>;
-    /// How many files the master holds for lost: their only copy was on a worker that is gone.
-    async fn lost_files(&self) -> Result<u64>;
 }
 
 /// An Alluxio worker, asked directly.

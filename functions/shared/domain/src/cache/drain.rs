@@ -4,16 +4,19 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Worker, WorkerLoad, WorkerState};
+use super::{Worker, WorkerFilePage, WorkerLoad, WorkerState};
 use crate::node::{Node, Pod};
 
 /// So many passes in a row must find nothing before the worker is taken out of service.
 pub const CLEAN_PASSES: u32 = 2;
 /// So many looks in a row must find the worker idle before it is taken away.
 pub const IDLE_LOOKS: u32 = 3;
-/// A file that was asked to be persisted is asked for again after this: the job may have failed, and the under
-/// store may be back.
+/// A file that was asked to be persisted is asked for again after this, and the time that writing it may take.
+/// Alluxio itself tries a failed job again after up to an hour, which may be long after the under store is back;
+/// but asking again while the job runs starts it from zero.
 const ASK_AGAIN: SignedDuration = SignedDuration::from_secs(60);
+/// A slow under store still writes so many bytes a second for one file.
+const SLOW_STORE_BYTES_PER_SECOND: u64 = 10_000_000;
 /// So many files are being persisted or copied at a time. Enough to keep every job worker busy, and a bound on what
 /// is carried from call to call (an execution's data may not exceed 256 KiB).
 pub const MOST_PENDING: usize = 128;
@@ -95,7 +98,8 @@ impl Pending {
     /// Whether to give up waiting for what was asked, and to ask again.
     #[must_use]
     pub fn stale(&self, now: Timestamp) -> bool {
-        now.duration_since(self.asked_at) >= ASK_AGAIN
+        let writing = i64::try_from(self.bytes / SLOW_STORE_BYTES_PER_SECOND).unwrap_or(i64::MAX / 2);
+        now.duration_since(self.asked_at) >= ASK_AGAIN + SignedDuration::from_secs(writing)
     }
 }
 
@@ -107,6 +111,8 @@ pub struct Pass {
     pub offset: u64,
     /// How many there were at the last page.
     pub total: u64,
+    /// Files that the worker could not name.
+    pub unnamed_files: u64,
     /// Files that need something before the worker may go.
     pub unsafe_files: u64,
     /// Their bytes.
@@ -116,22 +122,23 @@ pub struct Pass {
 }
 
 impl Pass {
-    /// Notes a page of so many files out of so many. Files that went away move those behind them forward, past the
-    /// offset: it steps back by as many, so that none is skipped.
-    pub fn page(&mut self, files: u64, total: u64) {
+    /// Notes a page. Files that went away move those behind them forward, past the offset: it steps back by as many,
+    /// so that none is skipped.
+    pub fn page(&mut self, page: &WorkerFilePage) {
         let gone = if self.offset == 0 {
             0
         } else {
-            self.total.saturating_sub(total)
+            self.total.saturating_sub(page.total)
         };
-        self.offset = (self.offset + files).saturating_sub(gone);
-        self.total = total;
+        self.offset = (self.offset + page.looked).saturating_sub(gone);
+        self.total = page.total;
+        self.unnamed_files += page.looked.saturating_sub(page.files.len() as u64);
     }
 
-    /// Whether every file has been looked at.
+    /// Whether every file has been looked at; the page is the last one noted.
     #[must_use]
-    pub const fn complete(&self, last_page_files: u64) -> bool {
-        last_page_files == 0 || self.offset >= self.total
+    pub const fn complete(&self, page: &WorkerFilePage) -> bool {
+        page.looked == 0 || self.offset >= self.total
     }
 
     /// Notes a file that needs something.
@@ -143,7 +150,7 @@ impl Pass {
         }
     }
 
-    /// Whether nothing needs anything.
+    /// Whether nothing needs anything, as far as the files have names.
     #[must_use]
     pub const fn clean(&self) -> bool {
         self.unsafe_files == 0
@@ -162,13 +169,39 @@ pub struct Progress {
     pub pending: Vec<Pending>,
     /// What has been saved so far.
     pub totals: Totals,
+    /// Files without a name in the last pass through the worker since it went out of service.
+    pub unnamed_files: Option<u64>,
+    /// The worker is out of service, and its clients were done when the pass began: if that pass is clean, the drain
+    /// is at its end.
+    pub clients_done: bool,
+    /// They were held for done only because the worker never looked idle for so long.
+    pub idle_limit_reached: bool,
 }
 
 impl Progress {
-    /// Notes the end of a pass; answers whether the worker may be taken out of service.
+    /// Notes that the worker has gone out of service: all passes before that count for nothing now.
+    pub fn decommissioned(&mut self) {
+        self.clean_passes = 0;
+        self.pass = None;
+        self.unnamed_files = None;
+        self.clients_done = false;
+        self.idle_limit_reached = false;
+    }
+
+    /// Notes the end of a pass through a worker in service; answers whether it may be taken out of service. Deleted
+    /// files vanish from the list of such a worker within seconds, so one without a name may be any file.
     pub fn passed(&mut self, pass: &Pass) -> bool {
-        self.clean_passes = if pass.clean() { self.clean_passes + 1 } else { 0 };
+        let clean = pass.clean() && pass.unnamed_files == 0;
+        self.clean_passes = if clean { self.clean_passes + 1 } else { 0 };
         self.clean_passes >= CLEAN_PASSES
+    }
+
+    /// Notes the end of a pass through a worker out of service; answers whether nothing on it needs anything. Deleted
+    /// files stay in the list of such a worker for ever: as many without a name as the pass before saw are those.
+    pub fn looked_again(&mut self, pass: &Pass) -> bool {
+        let known = pass.unnamed_files == 0 || self.unnamed_files == Some(pass.unnamed_files);
+        self.unnamed_files = Some(pass.unnamed_files);
+        pass.clean() && known
     }
 
     /// Notes that a file is where it should be.
@@ -231,6 +264,7 @@ impl IdleWait {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::WorkerFile;
 
     const HOST: &str = "10.0.0.7";
 
@@ -310,24 +344,83 @@ mod tests {
         assert!(progress.passed(&clean));
     }
 
+    fn page(looked: u64, total: u64) -> WorkerFilePage {
+        let file = |index| WorkerFile {
+            path: format!("/f{index}"),
+            persisted: true,
+        };
+        WorkerFilePage {
+            total,
+            looked,
+            files: (0..looked).map(file).collect(),
+        }
+    }
+
     #[test]
     fn a_pass_skips_no_file_when_others_vanish_between_two_pages() {
         let mut pass = Pass::default();
-        pass.page(100, 250);
+        pass.page(&page(100, 250));
         assert_eq!(pass.offset, 100);
         // 30 files are gone: what stood at 100 may stand at 70 now.
-        pass.page(100, 220);
+        pass.page(&page(100, 220));
         assert_eq!(pass.offset, 170);
-        assert!(!pass.complete(100));
-        pass.page(50, 220);
-        assert!(pass.complete(50));
+        assert!(!pass.complete(&page(100, 220)));
+        pass.page(&page(50, 220));
+        assert!(pass.complete(&page(50, 220)));
+    }
+
+    #[test]
+    fn a_page_without_a_single_name_is_not_the_last_one() {
+        let nameless = WorkerFilePage {
+            files: Vec::new(),
+            ..page(100, 250)
+        };
+        let mut pass = Pass::default();
+        pass.page(&nameless);
+        assert_eq!((pass.offset, pass.unnamed_files), (100, 100));
+        assert!(!pass.complete(&nameless));
+    }
+
+    #[test]
+    fn a_pass_with_files_without_a_name_takes_no_worker_out_of_service() {
+        let mut progress = Progress::default();
+        let nameless = Pass {
+            unnamed_files: 1,
+            ..Pass::default()
+        };
+        assert!(!progress.passed(&nameless) && !progress.passed(&nameless));
+    }
+
+    #[test]
+    fn on_a_worker_out_of_service_the_same_files_without_a_name_twice_are_deleted_ones() {
+        let mut progress = Progress::default();
+        let nameless = |unnamed_files| Pass {
+            unnamed_files,
+            ..Pass::default()
+        };
+        assert!(progress.looked_again(&nameless(0)));
+        assert!(!progress.looked_again(&nameless(3)));
+        assert!(!progress.looked_again(&nameless(2)));
+        assert!(progress.looked_again(&nameless(2)));
+    }
+
+    #[test]
+    fn a_large_file_gets_the_time_to_be_written_before_it_is_asked_for_again() {
+        let pending = |bytes| Pending {
+            path: "/a".into(),
+            bytes,
+            asked_at: at(0),
+            replicate: false,
+        };
+        assert!(!pending(1).stale(at(59)) && pending(1).stale(at(60)));
+        assert!(!pending(6_000_000_000).stale(at(659)) && pending(6_000_000_000).stale(at(660)));
     }
 
     #[test]
     fn a_pass_over_an_empty_worker_is_complete_at_once() {
         let mut pass = Pass::default();
-        pass.page(0, 0);
-        assert!(pass.complete(0) && pass.clean());
+        pass.page(&page(0, 0));
+        assert!(pass.complete(&page(0, 0)) && pass.clean());
     }
 
     #[test]

@@ -61,7 +61,10 @@ pub struct WorkerFile {
 pub struct WorkerFilePage {
     /// How many files there are in all.
     pub total: u64,
-    /// The files of this page.
+    /// How many of them this page covers. More than it names: the worker leaves out what it cannot name, which is a
+    /// file that was deleted, or any file while it cannot ask the master.
+    pub looked: u64,
+    /// The files of this page that have a name.
     pub files: Vec<WorkerFile>,
 }
 

@@ -1,0 +1,151 @@
+//! A pass through a worker's files: each page is looked at, what needs something is asked for at once, and only
+//! counts are kept, so that a worker with a million files needs no more memory than one with ten.
+
+use futures::{StreamExt, TryStreamExt, stream};
+use tidegate_domain::cache::{FileState, MOST_PENDING, Need, Pass, Pending, Worker, WorkerFile, judge};
+use tidegate_domain::error::Result;
+use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock, Nodes, Pods};
+
+use super::{BETWEEN_LOOKS, DrainCache, Session};
+
+/// Files a page. The worker asks the master about each one when it answers a page, so a page of 500 keeps that
+/// answer within a second or so.
+const PAGE: u32 = 500;
+/// So many calls to the master at a time.
+const CALLS_AT_A_TIME: usize = 16;
+
+/// How far a pass came.
+pub(super) enum Passed {
+    /// Through all files.
+    Whole(Pass),
+    /// The call's time is up; it goes on with the next call.
+    Part,
+    /// The worker does not answer.
+    Silent,
+}
+
+impl<Cluster, Master, Workers, C> DrainCache<Cluster, Master, Workers, C>
+where
+    Cluster: Nodes + Pods,
+    Master: CacheMaster,
+    Workers: CacheWorker,
+    C: Clock,
+{
+    /// Goes through the files of a worker, from where the last pass stopped. `registered`: the worker is in
+    /// service, so what needs saving is asked for; otherwise it is only noted.
+    pub(super) async fn pass(
+        &self,
+        session: &mut Session,
+        worker: &Worker,
+        registered: bool,
+    ) -> Result<Passed> {
+        let mut pass = session.progress.pass.take().unwrap_or_default();
+        let blacklist = self.master.persistence_blacklist().await?;
+        loop {
+            let Some(page) = self.workers.files(worker, pass.offset, PAGE).await? else {
+                return Ok(Passed::Silent);
+            };
+            let unpersisted: Vec<_> = page.files.iter().filter(|file| !file.persisted).collect();
+            let states = self.states(&unpersisted).await?;
+            for (file, state) in unpersisted.iter().zip(&states) {
+                let need = judge(state.as_ref(), &worker.host, registered, &blacklist);
+                self.meet(session, &mut pass, &file.path, state.as_ref(), need, registered)
+                    .await?;
+            }
+            pass.page(&page);
+            let complete = pass.complete(&page);
+            if registered {
+                self.await_pending(session, worker, complete).await?;
+            }
+            if complete {
+                return Ok(Passed::Whole(pass));
+            }
+            if self.clock.now() >= session.ends {
+                session.progress.pass = Some(pass);
+                return Ok(Passed::Part);
+            }
+        }
+    }
+
+    async fn states(&self, files: &[&WorkerFile]) -> Result<Vec<Option<FileState>>> {
+        stream::iter(files)
+            .map(|file| self.master.file(&file.path))
+            .buffered(CALLS_AT_A_TIME)
+            .try_collect()
+            .await
+    }
+
+    /// Asks for what a file needs, unless that was asked a moment ago, and notes it.
+    async fn meet(
+        &self,
+        session: &mut Session,
+        pass: &mut Pass,
+        path: &str,
+        state: Option<&FileState>,
+        need: Need,
+        registered: bool,
+    ) -> Result<()> {
+        let bytes = state.map_or(0, |state| state.length);
+        let what = match need {
+            Need::Nothing => return Ok(()),
+            Need::Persist => "not in the under store",
+            Need::Replicate(_) => "never persisted by its path, no copy elsewhere",
+            Need::Completion => "still being written",
+            Need::Registration => "only copy, on a worker out of service",
+        };
+        pass.needs(path, bytes, what);
+        let pending = &session.progress.pending;
+        if !registered || pending.len() >= MOST_PENDING || pending.iter().any(|pending| pending.path == path)
+        {
+            return Ok(());
+        }
+        let asked = match need {
+            Need::Persist => self.master.persist(path).await?,
+            Need::Replicate(copies) => self.master.replicate(path, copies).await?,
+            Need::Nothing | Need::Completion | Need::Registration => return Ok(()),
+        };
+        if asked == Changed::Done {
+            session.progress.pending.push(Pending {
+                path: path.to_owned(),
+                bytes,
+                asked_at: self.clock.now(),
+                replicate: matches!(need, Need::Replicate(_)),
+            });
+        }
+        Ok(())
+    }
+
+    /// Waits for what was asked: until there is room for more, or, `all`, until all of it is there; not beyond the
+    /// call's time.
+    async fn await_pending(&self, session: &mut Session, worker: &Worker, all: bool) -> Result<()> {
+        loop {
+            self.look_after_pending(session, worker).await?;
+            let waiting = session.progress.pending.len();
+            let enough = if all { waiting == 0 } else { waiting < MOST_PENDING };
+            if enough || self.clock.now() >= session.ends {
+                return Ok(());
+            }
+            self.clock.sleep(BETWEEN_LOOKS).await;
+        }
+    }
+
+    async fn look_after_pending(&self, session: &mut Session, worker: &Worker) -> Result<()> {
+        let now = self.clock.now();
+        let pending = std::mem::take(&mut session.progress.pending);
+        let states: Vec<_> = stream::iter(&pending)
+            .map(|pending| self.master.file(&pending.path))
+            .buffered(CALLS_AT_A_TIME)
+            .try_collect()
+            .await?;
+        for (pending, state) in pending.into_iter().zip(states) {
+            let Some(state) = state else { continue };
+            let saved = state.persisted || pending.replicate && state.complete_without(&worker.host);
+            if saved {
+                session.progress.saved(&pending);
+            } else if !pending.stale(now) {
+                session.progress.pending.push(pending);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,90 @@
+use std::env;
+use std::str::FromStr;
+
+use tidegate_domain::error::{Error, Result};
+
+/// Reads the configuration of a function from its environment, once, at its start.
+pub struct Settings<Lookup = fn(&str) -> Option<String>> {
+    lookup: Lookup,
+}
+
+impl Settings {
+    /// The settings in the environment of this process.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        Self {
+            lookup: |name| env::var(name).ok(),
+        }
+    }
+}
+
+impl<Lookup: Fn(&str) -> Option<String>> Settings<Lookup> {
+    /// The settings that a lookup finds.
+    pub const fn new(lookup: Lookup) -> Self {
+        Self { lookup }
+    }
+
+    /// A text that may not be missing or empty.
+    pub fn text(&self, name: &str) -> Result<String> {
+        (self.lookup)(name)
+            .filter(|value| !value.is_empty())
+            .ok_or_else(|| Error::invalid(name, "an empty or missing value", "a text"))
+    }
+
+    /// A whole number, such as of seconds.
+    pub fn number<N: FromStr>(&self, name: &str) -> Result<N> {
+        let text = self.text(name)?;
+        text.parse()
+            .map_err(|_| Error::invalid(name, format_args!("{text:?}"), "a whole number, 0 or more"))
+    }
+
+    /// Texts between commas; none of them empty, at least one.
+    pub fn list(&self, name: &str) -> Result<Vec<String>> {
+        let text = self.text(name)?;
+        let items: Vec<_> = text.split(',').map(|item| item.trim().to_owned()).collect();
+        if items.iter().any(String::is_empty) {
+            return Err(Error::invalid(
+                name,
+                format_args!("{text:?}"),
+                "a list of texts between commas",
+            ));
+        }
+        Ok(items)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(value: &'static str) -> Settings<impl Fn(&str) -> Option<String>> {
+        Settings::new(move |_| Some(value.to_owned()))
+    }
+
+    #[test]
+    fn a_missing_setting_is_named() {
+        let error = Settings::new(|_| None).text("CLUSTER_NAME").expect_err("missing");
+        assert_eq!(
+            error.message,
+            "CLUSTER_NAME: an empty or missing value is not a text"
+        );
+    }
+
+    #[test]
+    fn a_number_that_is_none_is_named_with_its_value() {
+        assert_eq!(settings("20").number::<u32>("WATCH_SECONDS"), Ok(20));
+        let error = settings("-1")
+            .number::<u32>("WATCH_SECONDS")
+            .expect_err("negative");
+        assert_eq!(
+            error.message,
+            "WATCH_SECONDS: \"-1\" is not a whole number, 0 or more"
+        );
+    }
+
+    #[test]
+    fn a_list_has_no_empty_places() {
+        assert_eq!(settings("a, b").list("GROUPS"), Ok(vec!["a".into(), "b".into()]));
+        assert!(settings("a,,b").list("GROUPS").is_err());
+    }
+}
