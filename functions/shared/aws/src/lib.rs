@@ -1,1 +1,26 @@
-//! Auto Scaling, EKS and the EKS login.
+//! Auto Scaling, the cluster's access data at EKS, and the EKS login.
+//!
+//! Wiring of a function:
+//!
+//! ```no_run
+//! # async fn wire() -> tidegate_domain::error::Result<()> {
+//! let aws = tidegate_aws::configuration().await;
+//! let groups = tidegate_aws::Groups::new(&aws);
+//! let access = tidegate_aws::cluster_access(&aws, "cluster").await?;
+//! let login = tidegate_aws::EksLogin::new(&aws, "cluster")?;
+//! let token = login.token(None).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod auto_scaling;
+mod configuration;
+mod eks;
+mod errors;
+mod login;
+
+pub use auto_scaling::Groups;
+pub use configuration::configuration;
+pub use eks::{ClusterAccess, cluster_access};
+pub use errors::classify;
+pub use login::EksLogin;

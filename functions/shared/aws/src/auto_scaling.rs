@@ -1,0 +1,113 @@
+use aws_config::SdkConfig;
+use aws_sdk_autoscaling::Client;
+use aws_sdk_autoscaling::types::{LifecycleHook, RetentionAction};
+use tidegate_domain::error::Result;
+use tidegate_domain::ports::{AutoScaling, GroupHook, Membership};
+use tidegate_domain::subject::InstanceId;
+
+use crate::errors::{classify, incomplete};
+
+const DESCRIBE_INSTANCES: &str = "autoscaling:DescribeAutoScalingInstances";
+const DESCRIBE_HOOKS: &str = "autoscaling:DescribeLifecycleHooks";
+const DESCRIBE_GROUPS: &str = "autoscaling:DescribeAutoScalingGroups";
+
+/// Auto Scaling by its API.
+#[derive(Clone, Debug)]
+pub struct Groups {
+    client: Client,
+}
+
+impl Groups {
+    /// Auto Scaling in the region of that configuration.
+    #[must_use]
+    pub fn new(configuration: &SdkConfig) -> Self {
+        Self {
+            client: Client::new(configuration),
+        }
+    }
+}
+
+impl From<Client> for Groups {
+    fn from(client: Client) -> Self {
+        Self { client }
+    }
+}
+
+impl AutoScaling for Groups {
+    async fn membership(&self, instance: &InstanceId) -> Result<Option<Membership>> {
+        let answer = self
+            .client
+            .describe_auto_scaling_instances()
+            .instance_ids(instance.as_str())
+            .send()
+            .await
+            .map_err(|error| classify(DESCRIBE_INSTANCES, &error))?;
+        let Some(found) = answer
+            .auto_scaling_instances()
+            .iter()
+            .find(|found| found.instance_id() == Some(instance.as_str()))
+        else {
+            return Ok(None);
+        };
+        let told = |value: Option<&str>, what| {
+            value
+                .map(str::to_owned)
+                .ok_or_else(|| incomplete(DESCRIBE_INSTANCES, what))
+        };
+        Ok(Some(Membership {
+            group: told(found.auto_scaling_group_name(), "AutoScalingGroupName")?,
+            zone: told(found.availability_zone(), "AvailabilityZone")?,
+            instance_type: told(found.instance_type(), "InstanceType")?,
+            lifecycle_state: told(found.lifecycle_state(), "LifecycleState")?,
+        }))
+    }
+
+    async fn hooks(&self, group: &str) -> Result<Vec<GroupHook>> {
+        self.client
+            .describe_lifecycle_hooks()
+            .auto_scaling_group_name(group)
+            .send()
+            .await
+            .map_err(|error| classify(DESCRIBE_HOOKS, &error))?
+            .lifecycle_hooks()
+            .iter()
+            .map(hook)
+            .collect()
+    }
+
+    async fn retains(&self, group: &str) -> Result<bool> {
+        let answer = self
+            .client
+            .describe_auto_scaling_groups()
+            .auto_scaling_group_names(group)
+            .send()
+            .await
+            .map_err(|error| classify(DESCRIBE_GROUPS, &error))?;
+        Ok(answer
+            .auto_scaling_groups()
+            .iter()
+            .filter(|found| found.auto_scaling_group_name() == Some(group))
+            .filter_map(|found| found.instance_lifecycle_policy()?.retention_triggers())
+            .any(|triggers| triggers.terminate_hook_abandon() == Some(&RetentionAction::Retain)))
+    }
+}
+
+fn hook(hook: &LifecycleHook) -> Result<GroupHook> {
+    let told = |value: Option<&str>, what| {
+        value
+            .map(str::to_owned)
+            .ok_or_else(|| incomplete(DESCRIBE_HOOKS, what))
+    };
+    let seconds = |value: Option<i32>, what| {
+        value
+            .and_then(|value| u32::try_from(value).ok())
+            .ok_or_else(|| incomplete(DESCRIBE_HOOKS, what))
+    };
+    Ok(GroupHook {
+        name: told(hook.lifecycle_hook_name(), "LifecycleHookName")?,
+        transition: told(hook.lifecycle_transition(), "LifecycleTransition")?,
+        heartbeat_seconds: seconds(hook.heartbeat_timeout(), "HeartbeatTimeout")?,
+        global_seconds: seconds(hook.global_timeout(), "GlobalTimeout")?,
+        default_result: told(hook.default_result(), "DefaultResult")?,
+    })
+}
