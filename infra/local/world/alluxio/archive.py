@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 from . import jvm, settings
-from .files_server import Files, FilesError, compiled
+from .files_server import MAIN, Files, FilesError
 from .masters import Masters
 from .process import Process
 
@@ -67,13 +67,10 @@ async def _train(runtime: jvm.Runtime, world: Path) -> list[Path]:
     }
     port_file = world / "alluxio" / "tmp" / "files.port"
     files_properties = settings.client(address, world / "alluxio")
-    jar = compiled(runtime)
     children = {
         "worker": runtime.command(jvm.WORKER, worker, heap_mb=80),
         "job-worker": runtime.command(jvm.JOB_WORKER, worker, heap_mb=80),
-        "files": runtime.command(
-            "dev.tidegate.files.FilesServer", files_properties, heap_mb=80, arguments=[str(port_file)], more_jars=[jar]
-        ),
+        "files": runtime.command(MAIN, files_properties, heap_mb=80, arguments=[str(port_file)]),
     }
     processes = [
         Process(name, _listed(jvm.confined(command), lists / name), world / "logs" / f"{name}.log", world / "pids")
@@ -117,7 +114,8 @@ def _listed(command: list[str], target: Path) -> list[str]:
 
 def build(tools: Path) -> Path:
     """Returns the archive's path; builds it unless it is there."""
-    runtime = jvm.Runtime(jvm.Runtime.of_tools(tools).jars)
+    installed = jvm.Runtime.of_tools(tools)
+    runtime = jvm.Runtime(installed.jars, installed.own_jar)
     target = jvm.archive_file(runtime.jars)
     if target.exists():
         return target

@@ -1,4 +1,4 @@
-"""The server for test files (Java, the real client): compiled once, started once for each world.
+"""The server for test files (Java, the real client), one for each world.
 
 Its routes are told in ``java/dev/tidegate/files/FilesServer.java``; :class:`Files` calls them from Python.
 """
@@ -6,11 +6,7 @@ Its routes are told in ``java/dev/tidegate/files/FilesServer.java``; :class:`Fil
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
-import os
-import subprocess
-import tempfile
 import time
 import urllib.error
 import urllib.parse
@@ -21,30 +17,9 @@ from typing import Any
 from . import jvm, settings
 from .process import Process
 
-_SOURCES = Path(__file__).parent / "java"
-_MAIN = "dev.tidegate.files.FilesServer"
+MAIN = "dev.tidegate.files.FilesServer"
 # 64 MB of data in flight at most (the client's buffers), eight writer threads of a benchmark.
 _HEAP_MB = 160
-
-
-def compiled(runtime: jvm.Runtime) -> Path:
-    """The jar of the files server, compiled if these sources were not yet; needs javac."""
-    sources = sorted(_SOURCES.rglob("*.java"))
-    told = hashlib.sha256("\0".join(str(jar) for jar in runtime.jars).encode())
-    for source in sources:
-        told.update(source.read_bytes())
-    directory = jvm.archive_file(runtime.jars).parent.parent / f"files-server-{told.hexdigest()[:16]}"
-    jar = directory / "files-server.jar"
-    if not jar.exists():
-        directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=directory) as scratch:
-            classes, packed = Path(scratch) / "classes", Path(scratch) / "files-server.jar"
-            class_path = ":".join(str(jar) for jar in runtime.jars)
-            command = ["javac", "-nowarn", "-proc:none", "-d", str(classes), "-cp", class_path, *map(str, sources)]
-            subprocess.run(command, check=True, capture_output=True, text=True)
-            subprocess.run(["jar", "--create", "--file", str(packed), "-C", str(classes), "."], check=True)
-            os.replace(packed, jar)
-    return jar
 
 
 class FilesServer:
@@ -61,11 +36,8 @@ class FilesServer:
 
     async def start(self, timeout_seconds: float = 60.0) -> None:
         self._port_file.unlink(missing_ok=True)
-        jar = await asyncio.to_thread(compiled, self._runtime)
         command = jvm.confined(
-            self._runtime.command(
-                _MAIN, self._properties, heap_mb=_HEAP_MB, arguments=[str(self._port_file)], more_jars=[jar]
-            )
+            self._runtime.command(MAIN, self._properties, heap_mb=_HEAP_MB, arguments=[str(self._port_file)])
         )
         self.process = Process("alluxio-files", command, self._log, self._pids)
         await self.process.start()
@@ -120,6 +92,13 @@ class Files:
 
     def delete(self, path: str, alluxio_only: bool = False) -> dict[str, Any]:
         return self.call("DELETE", "/files", path=path, alluxioOnly=str(alluxio_only).lower())
+
+    def workers(self, range: str = "LIVE") -> list[dict[str, Any]]:
+        """The workers in a state: LIVE, LOST, DECOMMISSIONED or ALL."""
+        return self.call("GET", "/workers", range=range)["workers"]
+
+    def decommission(self, host: str, web_port: int = 30000) -> None:
+        self.call("POST", "/workers/decommission", host=host, webPort=web_port)
 
     def open(self, path: str, **parameters: Any) -> str:
         """Begins a file that stays open; returns the id for :meth:`add`, :meth:`close`, :meth:`cancel`."""

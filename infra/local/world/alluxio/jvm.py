@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import own_jar
+
 MASTER = "alluxio.master.AlluxioMaster"
 JOB_MASTER = "alluxio.master.AlluxioJobMaster"
 WORKER = "alluxio.worker.AlluxioWorker"
@@ -38,16 +40,18 @@ class Runtime:
     """Where the jars are, and the archive of parsed classes that halves the start (None: start without one)."""
 
     jars: tuple[Path, ...]
+    own_jar: Path
     archive: Path | None = None
 
     @staticmethod
     def of_tools(tools: Path) -> Runtime:
         """The runtime of an installed tools directory; raises FileNotFoundError if Alluxio is not in it."""
-        jars = tuple(sorted((tools / "alluxio" / "lib").glob("*.jar")))
+        # Resolved: the archive knows its jars by their paths, and a tools directory is made of links.
+        jars = tuple(sorted((tools / "alluxio" / "lib").resolve().glob("*.jar")))
         if not jars:
             raise FileNotFoundError(f"no Alluxio jars in {tools / 'alluxio' / 'lib'}: run infra/local/setup/install.sh")
         archive = archive_file(jars)
-        return Runtime(jars, archive if archive.exists() else None)
+        return Runtime(jars, own_jar.compiled(jars, cache_directory()), archive if archive.exists() else None)
 
     def command(
         self,
@@ -57,9 +61,8 @@ class Runtime:
         heap_mb: int,
         arguments: Iterable[str] = (),
         flags: Iterable[str] = (),
-        more_jars: Iterable[Path] = (),
     ) -> list[str]:
-        """The command line of one JVM. ``more_jars`` come after the archived ones, which must stay a prefix."""
+        """The command line of one JVM. Our own jar comes after the archived ones, which must stay a prefix."""
         archive = [f"-XX:SharedArchiveFile={self.archive}", "-Xshare:auto"] if self.archive else []
         return [
             java(),
@@ -71,7 +74,7 @@ class Runtime:
             "-Dlog4j2.level=INFO",
             *(f"-D{name}={value}" for name, value in properties.items()),
             "-cp",
-            ":".join(str(jar) for jar in (*self.jars, *more_jars)),
+            ":".join(str(jar) for jar in (*self.jars, self.own_jar)),
             main,
             *arguments,
         ]
@@ -91,8 +94,13 @@ def archive_file(jars: Iterable[Path]) -> Path:
     for jar in jars:
         status = jar.stat()
         told.update(f"{jar}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
-    cache = Path(os.environ.get("TIDEGATE_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tidegate")
-    return cache / f"alluxio-classes-{told.hexdigest()[:16]}" / "classes.jsa"
+    return cache_directory() / f"alluxio-classes-{told.hexdigest()[:16]}" / "classes.jsa"
+
+
+def cache_directory() -> Path:
+    """The one that ``infra/local/setup/install.sh`` installs to."""
+    named = os.environ.get("TIDEGATE_CACHE")
+    return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tidegate"
 
 
 def confined(

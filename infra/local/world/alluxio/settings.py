@@ -43,7 +43,8 @@ def masters(address: str, home: Path, under_store: Path) -> dict[str, str]:
         "alluxio.job.master.web.hostname": address,
         "alluxio.job.master.web.bind.host": address,
         "alluxio.job.master.web.port": str(JOB_MASTER_WEB_PORT),
-        "alluxio.master.mount.table.root.ufs": str(under_store),
+        # Our own scheme: see java/dev/tidegate/underfs.
+        "alluxio.master.mount.table.root.ufs": f"directory://{under_store}",
         # One master on one disk: no quorum to form. The tailer's wait is five seconds of every start otherwise.
         "alluxio.master.journal.type": "UFS",
         "alluxio.master.journal.folder": str(home / "journal"),

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from ..alluxio.process import Process
 from . import node_object
 from .local_volumes import Misconfigured
-from .provisioner import Provisioner
+from .provisioner import Provisioner, serving
 
 Object = dict[str, Any]
 
@@ -92,8 +92,8 @@ class ProcessRunner:
 class ProvisionerRunner:
     """The played provisioner: a task of this process."""
 
-    def __init__(self, make: Callable[[], Provisioner], say: Callable[[str], None]):
-        self._make, self._say = make, say
+    def __init__(self, make: Callable[[], Provisioner], host: str, port: int, say: Callable[[str], None]):
+        self._make, self._host, self._port, self._say = make, host, port, say
         self._task: asyncio.Task[int] | None = None
 
     async def start(self) -> None:
@@ -101,7 +101,9 @@ class ProvisionerRunner:
 
     async def _run(self) -> int:
         try:
-            await self._make().run()
+            made = self._make()
+            async with serving(made, self._host, self._port):
+                await made.run()
         except Misconfigured as error:
             self._say(f"F {error}")
             return 255

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from datetime import UTC, datetime
 
 from . import node_object
@@ -34,6 +35,8 @@ class Kubelet:
         self._path = f"/api/v1/nodes/{self._name}"
         self._log = logging.getLogger(f"nodes.{self._name}")
         self.uid = ""
+        self._healthy_since = self._ready_since = ""
+        self._renewed = 0.0
 
     async def register(self) -> None:
         """Creates the Node, waiting out an API server that is away. An existing Node is taken over, labels brought up."""
@@ -63,7 +66,9 @@ class Kubelet:
 
     async def run(self) -> None:
         """After :meth:`register`."""
+        self._healthy_since = node_object.now()
         await asyncio.sleep(_NETWORK_READY_SECONDS)
+        self._ready_since = node_object.now()
         await asyncio.gather(self._repeat(self._tell_status, _STATUS_SECONDS), self._repeat(self._renew_lease, _LEASE_SECONDS))
 
     async def _repeat(self, act, seconds: float) -> None:
@@ -80,15 +85,19 @@ class Kubelet:
                 await asyncio.sleep(2)
 
     async def _tell_status(self) -> None:
-        conditions = node_object.conditions(ready=True)
+        conditions = node_object.conditions(
+            ready=True, healthy_since=self._healthy_since, ready_since=self._ready_since
+        )
         await self._api.patch(f"{self._path}/status", {"status": {"conditions": conditions}})
 
     async def _renew_lease(self) -> None:
+        """Also notices a silence so long that the node may be Unknown by now, and says at once that it is not."""
         path = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
         renewed = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         spec = {"holderIdentity": self._name, "leaseDurationSeconds": _LEASE_DURATION_SECONDS, "renewTime": renewed}
         try:
             await self._api.patch(f"{path}/{self._name}", {"spec": spec})
+            await self._after_silence()
         except ApiError as error:
             if error.status != 404:
                 raise
@@ -97,3 +106,9 @@ class Kubelet:
             await self._api.create(
                 path, {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
             )
+
+    async def _after_silence(self) -> None:
+        before, self._renewed = self._renewed, time.monotonic()
+        if before and self._renewed - before > _LEASE_DURATION_SECONDS:
+            self._healthy_since = self._ready_since = node_object.now()
+            await self._tell_status()

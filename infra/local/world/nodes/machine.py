@@ -152,7 +152,7 @@ class Machine:
         if images.is_alluxio(image):
             return self._alluxio(pod, container, environment, mounts, addresses)
         if images.is_provisioner(image):
-            return self._provisioner(pod, container, environment, mounts)
+            return self._provisioner(pod, container, environment, mounts, addresses)
         annotations = pod["metadata"].get("annotations", {})
         lasts = annotations.get(RUN_SECONDS)
         return NothingRunner(float(annotations.get(STOP_SECONDS, 0)), float(lasts) if lasts else None)
@@ -182,7 +182,7 @@ class Machine:
         child = Process(name, confined, log, self._settings.world / "pids")
         return ProcessRunner(child, process.format_directories)
 
-    def _provisioner(self, pod: Object, container: Object, environment: dict, mounts: dict) -> Runner:
+    def _provisioner(self, pod: Object, container: Object, environment: dict, mounts: dict, addresses: Addresses) -> Runner:
         log = self._container_log(container)
         namespace, account = pod["metadata"]["namespace"], pod["spec"].get("serviceAccountName", "default")
         groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}")
@@ -196,7 +196,7 @@ class Machine:
             say = lambda line: _say(log, line)  # noqa: E731
             return provisioner.Provisioner(api, node_name, told, mounts, self._settings.discovery_seconds, say)
 
-        return ProvisionerRunner(make, lambda line: _say(log, line))
+        return ProvisionerRunner(make, addresses.pod, provisioner.listen_port(container), lambda line: _say(log, line))
 
     def _container_log(self, container: Object) -> Path:
         return self.directory / f"{container['name']}.log"

@@ -45,7 +45,7 @@ def registration(instance: Instance, instance_type: Object, kubelet_version: str
             **resources(instance_type),
             "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
             "nodeInfo": node_info(instance, instance_type, kubelet_version),
-            "conditions": conditions(ready=False),
+            "conditions": conditions(ready=False, healthy_since=now(), ready_since=now()),
         },
     }
 
@@ -153,8 +153,8 @@ def node_info(instance: Instance, instance_type: Object, kubelet_version: str) -
     }
 
 
-def conditions(*, ready: bool) -> list[Object]:
-    """A node is not ready until its network is: about a second after it registers."""
+def conditions(*, ready: bool, healthy_since: str, ready_since: str) -> list[Object]:
+    """A node is not ready until its network is: about a second after it registers. Times as :func:`now` writes them."""
     told = [
         ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
         ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
@@ -170,6 +170,13 @@ def conditions(*, ready: bool) -> list[Object]:
         ),
     ]
     return [
-        {"type": type, "status": status, "reason": reason, "message": message, "lastHeartbeatTime": now()}
+        {
+            "type": type,
+            "status": status,
+            "reason": reason,
+            "message": message,
+            "lastHeartbeatTime": now(),
+            "lastTransitionTime": ready_since if type == "Ready" else healthy_since,
+        }
         for type, status, reason, message in told
     ]

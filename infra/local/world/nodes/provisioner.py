@@ -6,11 +6,15 @@ It runs while its container runs, as the service account of its pod, with the Co
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fnmatch
 import os
+import re
 import shutil
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+
+from aiohttp import web
 
 from ..alluxio.under_store import mount_points_below
 from . import local_volumes
@@ -41,6 +45,9 @@ class Provisioner:
         self._volumes: dict[str, Object] = {}
         self._classes: dict[str, Object] = {}
         self._cleaning: dict[str, asyncio.Task[None]] = {}
+        # As GET /ready tells it: the last discovery of every class had no error.
+        self.ready = False
+        self._errors: list[str] = []
 
     async def run(self) -> None:
         """For ever; raises :class:`Misconfigured` where the real one ends."""
@@ -91,39 +98,42 @@ class Provisioner:
                 self._classes[event.object["metadata"]["name"]] = event.object
 
     async def _discover(self) -> None:
+        self._errors = []
         for class_name, mount in self._config.classes.items():
             storage_class = self._classes.get(class_name)
             if storage_class is None:
-                self._say(
-                    f'Failed to discover local volumes: failed to get ReclaimPolicy from storage class "{class_name}": '
-                    f'storageclass.storage.k8s.io "{class_name}" not found'
+                self._errors.append(
+                    f'failed to get ReclaimPolicy from storage class "{class_name}": storageclass.storage.k8s.io '
+                    f'"{class_name}" not found'
                 )
                 continue
             directory = self._here(mount.mount_dir)
             if not directory.is_dir():
-                self._say(f"Failed to discover local volumes: error reading directory: {mount.mount_dir}")
+                self._errors.append(f"error reading directory: open {mount.mount_dir}: no such file or directory")
                 continue
             mounted = set(mount_points_below(directory))
             for file in sorted(os.listdir(directory)):
                 if fnmatch.fnmatchcase(file, mount.name_pattern):
                     await self._publish(directory / file, storage_class, mounted)
+        for error in self._errors:
+            self._say(f"Failed to discover local volumes: {error}")
+        self.ready = not self._errors
 
     async def _publish(self, path: Path, storage_class: Object, mounted: set[str]) -> None:
-        name = local_volumes.volume_name(path.name, self._node_name, storage_class["metadata"]["name"])
+        class_name = storage_class["metadata"]["name"]
+        inside = f"{self._config.classes[class_name].mount_dir}/{path.name}"
+        if not path.is_dir():
+            self._errors.append(f'Block device check for "{inside}" failed: it is neither a directory nor a block device')
+            return
+        name = local_volumes.volume_name(path.name, self._node_name, class_name)
         if name in self._volumes:
             return
         if name in self._cleaning and not self._cleaning[name].done():
             self._say(f"PV {name} is still being cleaned, not going to recreate it")
             return
         self._cleaning.pop(name, None)
-        if not path.is_dir():
-            return
         if str(path) not in mounted:
-            where = f"{self._config.classes[storage_class['metadata']['name']].mount_dir}/{path.name}"
-            self._say(
-                f'Failed to discover local volumes: 1 error(s) while discovering volumes: [path "{where}" is not an '
-                "actual mountpoint]"
-            )
+            self._errors.append(f'path "{inside}" is not an actual mountpoint')
             return
         told = os.statvfs(path)
         volume = local_volumes.persistent_volume(
@@ -133,7 +143,7 @@ class Provisioner:
             await self._api.create("/api/v1/persistentvolumes", volume)
             self._say(f'Created PV "{name}" for volume at "{volume["spec"]["local"]["path"]}"')
         except (ApiError, *Unreachable) as error:
-            self._say(f'error creating PV "{name}" for volume at "{path.name}": {error}')
+            self._errors.append(f'error creating PV "{name}" for volume at "{inside}": {error}')
 
     async def _delete_released(self) -> None:
         for name, volume in list(self._volumes.items()):
@@ -173,6 +183,38 @@ class Provisioner:
             if path == mount_path or path.startswith(mount_path.rstrip("/") + "/"):
                 return self._mounts[mount_path] / path[len(mount_path) :].lstrip("/")
         return Path("/nonexistent") / path.lstrip("/")
+
+
+def listen_port(container: Object) -> int:
+    """Of the flag ``--listen-address``, as in ``:8080``."""
+    for word in (*container.get("command", []), *container.get("args", [])):
+        match = re.fullmatch(r"--?listen-address=.*:(\d+)", word)
+        if match:
+            return int(match[1])
+    return 8080
+
+
+@contextlib.asynccontextmanager
+async def serving(provisioner: Provisioner, host: str, port: int) -> AsyncIterator[None]:
+    """``GET /ready`` and ``GET /metrics`` on the pod's own address, for the probes of its container."""
+
+    async def ready(request: web.Request) -> web.Response:
+        if provisioner.ready:
+            return web.Response(text="ok")
+        return web.Response(status=500, text="[-]DiscovererReadyzCheck failed: reason withheld\n")
+
+    async def metrics(request: web.Request) -> web.Response:
+        return web.Response(text="")
+
+    application = web.Application()
+    application.add_routes([web.get("/ready", ready), web.get("/metrics", metrics)])
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        yield
+    finally:
+        await runner.cleanup()
 
 
 def _empty(directory: Path) -> None:

@@ -24,11 +24,14 @@ import java.util.concurrent.Executors;
  * POST   /files/write?id=&amp;bytes=&amp;seed=                                      adds to an open file and flushes: bytes
  * POST   /files/close?id=    POST /files/cancel?id=                         ends it: sha256, bytes
  * POST   /files/mkdir?path=&amp;mode=&amp;user=
+ * POST   /files/persist?path= asks for it, and does not wait
  * POST   /files/free?path=    drops the cached copies of persisted files
  * GET    /files/checksum?path=&amp;timeoutSeconds=&amp;user=                       reads it all through Alluxio: sha256, bytes
  * POST   /files/read/open?path=   POST /files/read/next?id=&amp;bytes=   POST /files/read/close?id=   a reader that stands still
  * GET    /files/status?path=      GET /files/list?path=
  * DELETE /files?path=&amp;alluxioOnly=
+ * GET    /workers?range=LIVE|LOST|DECOMMISSIONED|ALL    GET /workers/lost-storage
+ * POST   /workers/decommission?host=&amp;webPort=         so that it may register again
  * GET    /healthz
  * </pre>
  *
@@ -48,16 +51,21 @@ public final class FilesServer {
     Clients clients = new Clients();
     WholeFiles files = new WholeFiles(clients);
     OpenStreams streams = new OpenStreams(clients);
+    Workers workers = new Workers();
     Map<String, Route> routes = new LinkedHashMap<>();
     routes.put("GET /healthz", p -> Map.of("ok", true));
     routes.put("POST /files", files::write);
     routes.put("DELETE /files", files::delete);
     routes.put("POST /files/fill", files::fill);
     routes.put("POST /files/mkdir", files::makeDirectory);
+    routes.put("POST /files/persist", files::persist);
     routes.put("POST /files/free", files::free);
     routes.put("GET /files/checksum", files::checksum);
     routes.put("GET /files/status", files::status);
     routes.put("GET /files/list", files::list);
+    routes.put("GET /workers", workers::report);
+    routes.put("GET /workers/lost-storage", workers::lostStorage);
+    routes.put("POST /workers/decommission", workers::decommission);
     routes.put("POST /files/open", streams::openWriter);
     routes.put("POST /files/write", streams::write);
     routes.put("POST /files/close", streams::closeWriter);

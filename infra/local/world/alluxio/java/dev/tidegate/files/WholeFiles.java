@@ -107,6 +107,11 @@ final class WholeFiles {
     return Map.of("path", p.required("path"));
   }
 
+  Map<String, ?> persist(Parameters p) throws Exception {
+    clients.of(p.user(), "").persist(p.path());
+    return Map.of("path", p.required("path"));
+  }
+
   Map<String, ?> free(Parameters p) throws Exception {
     clients.of(p.user(), "").free(p.path(), FreePOptions.newBuilder().setRecursive(true).build());
     return Map.of("path", p.required("path"));
