@@ -1,0 +1,272 @@
+//! The one connection to the primary master: found, logged in to, remembered, and renewed when it is lost.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Response, Status};
+
+use crate::error::Failure;
+use crate::login::{LoggedIn, Login, log_in};
+use crate::proto::version::service_version_client_service_client::ServiceVersionClientServiceClient;
+use crate::proto::version::{GetServiceVersionPRequest, ServiceType};
+
+/// For one call on an open connection. A healthy master answers within milliseconds; one in a full collection of a
+/// large heap needs seconds.
+const CALL_DEADLINE: Duration = Duration::from_secs(5);
+/// For finding the primary, and again for the login. A master that is a packet away answers within milliseconds.
+const OPEN_DEADLINE: Duration = Duration::from_secs(3);
+/// A connection that was not used for so long is not used again. A function is frozen between two invocations:
+/// it cannot have noticed that its connection was dropped on the way, and would find out by a deadline only.
+const IDLE_LIMIT: Duration = Duration::from_secs(30);
+/// An unknown host is refused in a header that names every worker twice (address and name, up to 60 bytes): the
+/// usual 16 KiB would turn the answer into a protocol error from about 300 workers on.
+const HEADER_LIMIT: u32 = 1024 * 1024;
+
+/// A logged-in channel to the primary.
+pub(crate) struct Session {
+    pub(crate) channel: Channel,
+    master: String,
+    login: LoggedIn,
+}
+
+impl Session {
+    /// A request that carries the login.
+    pub(crate) fn request<M>(&self, message: M) -> Request<M> {
+        self.login.request(message)
+    }
+}
+
+/// When a session was used last. Of the two clocks of a frozen machine either may stand still or jump.
+struct LastUse {
+    monotonic: Instant,
+    wall: SystemTime,
+}
+
+impl LastUse {
+    fn now() -> Self {
+        Self {
+            monotonic: Instant::now(),
+            wall: SystemTime::now(),
+        }
+    }
+
+    fn recent(&self) -> bool {
+        self.monotonic.elapsed() < IDLE_LIMIT && self.wall.elapsed().is_ok_and(|elapsed| elapsed < IDLE_LIMIT)
+    }
+}
+
+/// The way to the primary among several masters.
+pub(crate) struct Connection {
+    masters: Vec<(String, Endpoint)>,
+    login: Login,
+    current: Mutex<Option<(Arc<Session>, LastUse)>>,
+}
+
+impl Connection {
+    /// Connects nowhere yet. `masters` are `host:port`; the error is the one that is none.
+    pub(crate) fn new(masters: Vec<String>, login: Login) -> Result<Self, String> {
+        let masters = masters
+            .into_iter()
+            .map(|master| match endpoint(&master) {
+                Some(endpoint) => Ok((master, endpoint)),
+                None => Err(master),
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            masters,
+            login,
+            current: Mutex::new(None),
+        })
+    }
+
+    /// The user that acts, for messages.
+    pub(crate) fn user(&self) -> &str {
+        match &self.login {
+            Login::Simple { user } => user,
+            Login::NoSasl => "nobody",
+        }
+    }
+
+    /// Makes a call on the primary. On a connection that turns out to be lost, or to lead to a master that is not
+    /// the primary any more, it is made once more on a new one: every call here may be made twice.
+    pub(crate) async fn call<T>(
+        &self,
+        call: impl AsyncFn(&Session) -> Result<Response<T>, Status>,
+    ) -> Result<T, Failure> {
+        let (session, reused) = self.session().await?;
+        let status = match attempt(&session, &call).await {
+            Ok(answer) => return Ok(answer),
+            Err(status) => status,
+        };
+        if !may_be_the_connection(&status) {
+            return Err(Failure::call(&session.master, status));
+        }
+        self.forget(&session).await;
+        // Another deadline on top of one would be too long for the caller.
+        if !reused || status.code() == Code::DeadlineExceeded {
+            return Err(Failure::call(&session.master, status));
+        }
+        tracing::debug!(master = session.master, code = ?status.code(), "Alluxio connection is opened again");
+        let (session, _) = self.session().await?;
+        attempt(&session, &call)
+            .await
+            .map_err(|status| Failure::call(&session.master, status))
+    }
+
+    /// The remembered session, or a new one; and whether it was remembered. Callers at the same time share one.
+    async fn session(&self) -> Result<(Arc<Session>, bool), Failure> {
+        let mut current = self.current.lock().await;
+        if let Some((session, last_use)) = current.as_mut()
+            && last_use.recent()
+        {
+            *last_use = LastUse::now();
+            return Ok((Arc::clone(session), true));
+        }
+        *current = None;
+        let session = Arc::new(self.open().await?);
+        *current = Some((Arc::clone(&session), LastUse::now()));
+        Ok((session, false))
+    }
+
+    async fn forget(&self, lost: &Arc<Session>) {
+        let mut current = self.current.lock().await;
+        if current
+            .as_ref()
+            .is_some_and(|(session, _)| Arc::ptr_eq(session, lost))
+        {
+            *current = None;
+        }
+    }
+
+    async fn open(&self) -> Result<Session, Failure> {
+        let (master, channel) = self.primary().await?;
+        let login = timeout(OPEN_DEADLINE, log_in(&channel, &self.login))
+            .await
+            .unwrap_or_else(|_| Err(too_late("the login", OPEN_DEADLINE)))
+            .map_err(|status| Failure::login(master, status))?;
+        Ok(Session {
+            channel,
+            master: master.to_owned(),
+            login,
+        })
+    }
+
+    /// Asks all masters at once for the version of a service that runs on the primary only. Needs no login.
+    async fn primary(&self) -> Result<(&str, Channel), Failure> {
+        let mut asked: FuturesUnordered<_> = self
+            .masters
+            .iter()
+            .map(async |(master, endpoint)| {
+                let channel = endpoint.connect_lazy();
+                let question = GetServiceVersionPRequest {
+                    service_type: Some(ServiceType::BlockMasterClientService.into()),
+                };
+                let mut client = ServiceVersionClientServiceClient::new(channel.clone());
+                match timeout(OPEN_DEADLINE, client.get_service_version(question)).await {
+                    Ok(Ok(_)) => Ok((master.as_str(), channel)),
+                    Ok(Err(status)) => Err((master.clone(), status)),
+                    Err(_) => Err((master.clone(), too_late("the primary", OPEN_DEADLINE))),
+                }
+            })
+            .collect();
+        let mut others = Vec::new();
+        while let Some(answer) = asked.next().await {
+            match answer {
+                Ok(primary) => return Ok(primary),
+                Err(other) => others.push(other),
+            }
+        }
+        Err(Failure::NoPrimary(others))
+    }
+}
+
+fn endpoint(master: &str) -> Option<Endpoint> {
+    let (host, port) = master.rsplit_once(':')?;
+    if host.is_empty() || port.parse::<u16>().is_err() {
+        return None;
+    }
+    let endpoint = Endpoint::from_shared(format!("http://{master}")).ok()?;
+    Some(
+        endpoint
+            .connect_timeout(OPEN_DEADLINE)
+            .tcp_nodelay(true)
+            .http2_max_header_list_size(HEADER_LIMIT),
+    )
+}
+
+async fn attempt<T>(
+    session: &Session,
+    call: impl AsyncFn(&Session) -> Result<Response<T>, Status>,
+) -> Result<T, Status> {
+    let answer = timeout(CALL_DEADLINE, call(session)).await;
+    answer
+        .unwrap_or_else(|_| Err(too_late("the call", CALL_DEADLINE)))
+        .map(Response::into_inner)
+}
+
+fn too_late(what: &str, deadline: Duration) -> Status {
+    Status::deadline_exceeded(format!("{what} was not answered within {} s", deadline.as_secs()))
+}
+
+/// Whether another connection might be answered otherwise. Standbys of 2.9.4 and later serve some services
+/// (`alluxio.standby.master.grpc.enabled`) and answer UNIMPLEMENTED for the others; UNAUTHENTICATED is a channel
+/// whose login stream is gone.
+fn may_be_the_connection(status: &Status) -> bool {
+    matches!(
+        status.code(),
+        Code::Unavailable
+            | Code::Unauthenticated
+            | Code::Unimplemented
+            | Code::Cancelled
+            | Code::DeadlineExceeded
+    ) || crate::error::is_transport(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_master_is_a_host_and_a_port() {
+        for master in [
+            "10.0.0.1:19998",
+            "alluxio-master-0.alluxio.svc:19998",
+            "[::1]:19998",
+        ] {
+            assert!(endpoint(master).is_some(), "{master}");
+        }
+        for other in [
+            "",
+            "10.0.0.1",
+            ":19998",
+            "host:",
+            "host:port",
+            "host:70000",
+            "a b:1",
+        ] {
+            assert!(endpoint(other).is_none(), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_another_connection_may_answer_otherwise_is_asked_again() {
+        for status in [
+            Status::unavailable(""),
+            Status::unauthenticated(""),
+            Status::unimplemented(""),
+        ] {
+            assert!(may_be_the_connection(&status), "{status:?}");
+        }
+        for status in [
+            Status::not_found(""),
+            Status::invalid_argument(""),
+            Status::permission_denied(""),
+        ] {
+            assert!(!may_be_the_connection(&status), "{status:?}");
+        }
+    }
+}

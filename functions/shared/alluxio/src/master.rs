@@ -1,0 +1,334 @@
+//! The master: [`CacheMaster`].
+
+use tidegate_domain::cache::{FileState, Worker};
+use tidegate_domain::error::{Error, ErrorName, Result};
+use tidegate_domain::ports::{CacheMaster, Changed};
+use tonic::transport::Channel;
+use tonic::{Code, Response, Status};
+
+use crate::connection::{Connection, Session};
+use crate::convert;
+use crate::error::Failure;
+use crate::login::Login;
+use crate::proto::block::block_master_client_service_client::BlockMasterClientServiceClient;
+use crate::proto::block::{
+    DecommissionWorkerPOptions, GetWorkerLostStoragePOptions, GetWorkerReportPOptions, WorkerInfoField,
+    WorkerRange,
+};
+use crate::proto::file::file_system_master_client_service_client::FileSystemMasterClientServiceClient;
+use crate::proto::file::{
+    FileSystemMasterCommonPOptions, GetStatusPOptions, GetStatusPRequest, LoadMetadataPType,
+    ScheduleAsyncPersistencePOptions, ScheduleAsyncPersistencePRequest, SetAttributePOptions,
+    SetAttributePRequest,
+};
+use crate::proto::meta::GetConfigurationPOptions;
+use crate::proto::meta::meta_master_configuration_service_client::MetaMasterConfigurationServiceClient;
+
+/// A file of 1 TB has 16,000 blocks of 64 MB, and each names its workers: about 200 bytes a copy.
+const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
+
+/// All of them. Without `WORKER_CAPACITY_BYTES_ON_TIERS` and `WORKER_USED_BYTES_ON_TIERS` the master of 2.9.6
+/// answers INTERNAL as soon as a worker matches.
+const EVERY_FIELD: [WorkerInfoField; 12] = [
+    WorkerInfoField::Address,
+    WorkerInfoField::WorkerCapacityBytes,
+    WorkerInfoField::WorkerCapacityBytesOnTiers,
+    WorkerInfoField::Id,
+    WorkerInfoField::LastContactSec,
+    WorkerInfoField::StartTimeMs,
+    WorkerInfoField::State,
+    WorkerInfoField::WorkerUsedBytes,
+    WorkerInfoField::WorkerUsedBytesOnTiers,
+    WorkerInfoField::BlockCount,
+    WorkerInfoField::BuildVersion,
+    WorkerInfoField::NumVcpu,
+];
+
+type Answer<T> = std::result::Result<Response<T>, Status>;
+type Called<T> = std::result::Result<T, Failure>;
+
+/// The primary among the masters of one Alluxio cluster.
+///
+/// Connects at the first call, remembers which master is the primary, and looks again when it is not any more. A
+/// call ends within its deadline of 5 s; one that has to find the primary and log in first within 6 s more. It is
+/// made twice at most, which changes nothing: all calls may be.
+///
+/// Cheap to share by reference; calls at the same time use one connection.
+pub struct AlluxioMaster {
+    connection: Connection,
+}
+
+impl AlluxioMaster {
+    /// The masters as `host:port` of their RPC port (19998), in any order. Connects nowhere yet.
+    ///
+    /// `InvalidInput` where there is none, or one that is not a host and a port.
+    pub fn new(masters: Vec<String>, login: Login) -> Result<Self> {
+        const FIELD: &str = "Alluxio masters";
+        if masters.is_empty() {
+            return Err(Error::invalid(FIELD, "an empty list", "at least one host:port"));
+        }
+        let connection =
+            Connection::new(masters, login).map_err(|bad| Error::invalid(FIELD, bad, "a host:port"))?;
+        Ok(Self { connection })
+    }
+
+    async fn block<T>(
+        &self,
+        call: impl AsyncFn(BlockMasterClientServiceClient<Channel>, &Session) -> Answer<T>,
+    ) -> Called<T> {
+        self.connection
+            .call(async |session| {
+                call(
+                    BlockMasterClientServiceClient::new(session.channel.clone()),
+                    session,
+                )
+                .await
+            })
+            .await
+    }
+
+    async fn file_system<T>(
+        &self,
+        call: impl AsyncFn(FileSystemMasterClientServiceClient<Channel>, &Session) -> Answer<T>,
+    ) -> Called<T> {
+        self.connection
+            .call(async |session| {
+                let client = FileSystemMasterClientServiceClient::new(session.channel.clone())
+                    .max_decoding_message_size(LARGEST_ANSWER);
+                call(client, session).await
+            })
+            .await
+    }
+
+    fn error(&self, failure: Failure, what: &str) -> Error {
+        failure.classify(what, self.connection.user())
+    }
+
+    async fn set_replication(&self, path: &str, minimum: i32, maximum: Option<i32>) -> Called<()> {
+        self.file_system(async |mut client, session| {
+            let request = SetAttributePRequest {
+                path: Some(path.to_owned()),
+                options: Some(SetAttributePOptions {
+                    replication_min: Some(minimum),
+                    replication_max: maximum,
+                    common_options: Some(as_it_is()),
+                }),
+            };
+            client.set_attribute(session.request(request)).await
+        })
+        .await
+        .map(|_| ())
+    }
+}
+
+impl CacheMaster for AlluxioMaster {
+    /// One call that names the host, which the master looks up among live, lost and decommissioned workers alike.
+    /// A host that it does not know is answered with the names of all that it knows: about 30 KB for 500 workers.
+    async fn worker(&self, host: &str) -> Result<Option<Worker>> {
+        let report = self
+            .block(async |mut client, session| {
+                let request = GetWorkerReportPOptions {
+                    addresses: vec![host.to_owned()],
+                    field_ranges: EVERY_FIELD.into_iter().map(Into::into).collect(),
+                    worker_range: Some(WorkerRange::Specified.into()),
+                };
+                client.get_worker_report(session.request(request)).await
+            })
+            .await;
+        match report {
+            Ok(report) => report.worker_infos.first().map(convert::worker).transpose(),
+            Err(failure) if failure.is(Code::InvalidArgument, "Unrecognized worker names") => Ok(None),
+            Err(failure) => Err(self.error(failure, &format!("report on worker {host}"))),
+        }
+    }
+
+    /// As `<tier alias>:<directory>`. The master tells of all live workers that lost one, usually none.
+    async fn lost_storage(&self, host: &str) -> Result<Vec<String>> {
+        let answer = self
+            .block(async |mut client, session| {
+                client
+                    .get_worker_lost_storage(session.request(GetWorkerLostStoragePOptions {}))
+                    .await
+            })
+            .await
+            .map_err(|failure| self.error(failure, "report the lost storage of its workers"))?;
+        let mut lost: Vec<_> = answer
+            .worker_lost_storage_info
+            .into_iter()
+            .filter(|info| {
+                info.address
+                    .as_ref()
+                    .is_some_and(|address| address.host() == host)
+            })
+            .flat_map(|info| info.lost_storage)
+            .flat_map(|(tier, directories)| {
+                directories
+                    .storage
+                    .into_iter()
+                    .map(move |directory| format!("{tier}:{directory}"))
+            })
+            .collect();
+        lost.sort();
+        Ok(lost)
+    }
+
+    /// What the master knows, and nothing else: it neither looks into the under store nor takes the look for a use
+    /// of the file. So a file that was only ever in the under store is none.
+    async fn file(&self, path: &str) -> Result<Option<FileState>> {
+        let answer = self
+            .file_system(async |mut client, session| {
+                let request = GetStatusPRequest {
+                    path: Some(path.to_owned()),
+                    options: Some(GetStatusPOptions {
+                        load_metadata_type: Some(LoadMetadataPType::Never.into()),
+                        common_options: Some(as_it_is()),
+                        update_timestamps: Some(false),
+                    }),
+                };
+                client.get_status(session.request(request)).await
+            })
+            .await;
+        match answer {
+            Ok(answer) => Ok(answer.file_info.map(convert::file)),
+            Err(failure) if failure.is(Code::NotFound, "") => Ok(None),
+            Err(failure) => Err(self.error(failure, &format!("tell the status of {path}"))),
+        }
+    }
+
+    /// As the primary is configured now. It goes by what it was started with; both differ only if somebody changed
+    /// the property while it ran.
+    async fn persistence_blacklist(&self) -> Result<Vec<String>> {
+        let answer = self
+            .connection
+            .call(async |session| {
+                let request = GetConfigurationPOptions {
+                    ignore_path_conf: Some(true),
+                };
+                MetaMasterConfigurationServiceClient::new(session.channel.clone())
+                    .get_configuration(session.request(request))
+                    .await
+            })
+            .await
+            .map_err(|failure| self.error(failure, "tell its configuration"))?;
+        let properties = answer.cluster_configs;
+        let blacklist = properties
+            .iter()
+            .find(|property| property.name() == "alluxio.master.persistence.blacklist");
+        Ok(blacklist
+            .map(|property| substrings(property.value()))
+            .unwrap_or_default())
+    }
+
+    /// `Done` means accepted: the job service writes it later, or never where the path is blacklisted.
+    ///
+    /// To be asked once: asked again while it is being written, the master throws away what is there and begins
+    /// anew, and a file that is persisted already is written a second time.
+    async fn persist(&self, path: &str) -> Result<Changed> {
+        let answer = self
+            .file_system(async |mut client, session| {
+                let request = ScheduleAsyncPersistencePRequest {
+                    path: Some(path.to_owned()),
+                    options: Some(ScheduleAsyncPersistencePOptions {
+                        common_options: Some(as_it_is()),
+                        persistence_wait_time: Some(0),
+                    }),
+                };
+                client.schedule_async_persistence(session.request(request)).await
+            })
+            .await;
+        match answer {
+            Ok(_) => Ok(Changed::Done),
+            Err(failure) if failure.is(Code::NotFound, "") => Ok(Changed::Gone),
+            Err(failure) if failure.is(Code::InvalidArgument, "Cannot persist an incomplete") => {
+                Ok(Changed::Conflict)
+            }
+            Err(failure) => Err(self.error(failure, &format!("persist {path}"))),
+        }
+    }
+
+    /// Raises `replicationMin`, and `replicationMax` with it where it is lower. The master makes the copies later,
+    /// on workers of its choice. A file with a minimum is pinned from then on, as Alluxio has it.
+    async fn replicate(&self, path: &str, copies: u32) -> Result<Changed> {
+        let copies = i32::try_from(copies)
+            .map_err(|_| Error::new(ErrorName::Defect, format!("{copies} copies of {path}")))?;
+        let mut answer = self.set_replication(path, copies, None).await;
+        if answer
+            .as_ref()
+            .is_err_and(|failure| failure.is(Code::Internal, "min replication must be"))
+        {
+            answer = self.set_replication(path, copies, Some(copies)).await;
+        }
+        match answer {
+            Ok(()) => Ok(Changed::Done),
+            Err(failure) if failure.is(Code::NotFound, "") => Ok(Changed::Gone),
+            Err(failure) => Err(self.error(failure, &format!("copy {path}"))),
+        }
+    }
+
+    /// `Gone`: the master knows no such worker. `Conflict`: it is registering just now.
+    ///
+    /// A lost worker is taken out of service, too. It comes back by itself after
+    /// `alluxio.master.lost.worker.deletion.timeout`, and after a restart of it or of the master.
+    async fn decommission(&self, worker: &Worker) -> Result<Changed> {
+        let answer = self
+            .block(async |mut client, session| {
+                let request = DecommissionWorkerPOptions {
+                    worker_hostname: worker.host.clone(),
+                    worker_web_port: Some(worker.web_port.into()),
+                    // The address will be another node's one day.
+                    can_register_again: Some(true),
+                };
+                client.decommission_worker(session.request(request)).await
+            })
+            .await;
+        match answer {
+            Ok(_) => Ok(Changed::Done),
+            Err(failure) if failure.is(Code::NotFound, "unregistered worker") => Ok(Changed::Conflict),
+            Err(failure) if failure.is(Code::NotFound, "") => Ok(Changed::Gone),
+            Err(failure) => Err(self.error(failure, &format!("decommission worker {}", worker.host))),
+        }
+    }
+}
+
+/// Without a look into the under store first, whatever the cluster's default is.
+fn as_it_is() -> FileSystemMasterCommonPOptions {
+    FileSystemMasterCommonPOptions {
+        sync_interval_ms: Some(-1),
+    }
+}
+
+/// A list property as the master writes it.
+fn substrings(value: &str) -> Vec<String> {
+    value
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn masters(masters: &[&str]) -> Result<AlluxioMaster> {
+        AlluxioMaster::new(masters.iter().map(ToString::to_string).collect(), Login::NoSasl)
+    }
+
+    #[test]
+    fn masters_that_cannot_be_meant_are_refused_before_anything_is_asked() {
+        assert!(masters(&["a:19998", "b:19998"]).is_ok());
+        let name = |result: Result<AlluxioMaster>| result.err().map(|error| error.name);
+        assert_eq!(name(masters(&[])), Some(ErrorName::InvalidInput));
+        assert_eq!(name(masters(&["a:19998", "b"])), Some(ErrorName::InvalidInput));
+    }
+
+    #[test]
+    fn a_blacklist_is_a_list_of_substrings_without_empty_ones() {
+        assert_eq!(
+            substrings(".staging,_temporary, .tmp"),
+            [".staging", "_temporary", ".tmp"]
+        );
+        assert!(substrings("").is_empty() && substrings(" , ").is_empty());
+    }
+}
