@@ -1,1 +1,20 @@
 //! Nodes, volumes and pods in the cluster's API server.
+//!
+//! [`Cluster`] implements the ports [`Nodes`](tidegate_domain::ports::Nodes),
+//! [`Volumes`](tidegate_domain::ports::Volumes) and [`Pods`](tidegate_domain::ports::Pods). Everything is selected by
+//! labels or by the node's name on the side of the API server: what a call costs does not grow with the cluster.
+
+mod cluster;
+mod errors;
+mod eviction;
+mod login;
+mod node_patch;
+mod node_view;
+mod nodes;
+mod pod_view;
+mod pods;
+mod quantity;
+mod volumes;
+mod watch;
+
+pub use cluster::Cluster;

@@ -1,0 +1,68 @@
+use k8s_openapi::api::policy::v1::Eviction as EvictionBody;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ObjectMeta, Preconditions};
+use kube::core::Status;
+use tidegate_domain::node::Pod;
+use tidegate_domain::ports::Eviction;
+
+/// The cause in a 429 that a disruption budget gave; any other 429 is the API server's own limit.
+const BUDGET_CAUSE: &str = "DisruptionBudget";
+/// The cause in a 403 for a pod of a namespace that is being deleted, and the pod with it.
+const NAMESPACE_CAUSE: &str = "NamespaceTerminating";
+/// The API server's answer (500) for a pod that several budgets select: it never evicts such a pod.
+/// <https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/#how-api-initiated-eviction-works>
+const SEVERAL_BUDGETS: &str = "more than one PodDisruptionBudget";
+/// The API server's words for "another pod by now". Other conflicts are of two writers, one of whom tries again.
+const ANOTHER_POD: &str = "Precondition failed: UID";
+
+/// The body of an eviction of exactly this pod. `kube::Api::evict` leaves the precondition out:
+/// <https://github.com/kube-rs/kube/blob/5.0.0/kube-core/src/subresource.rs>.
+pub(crate) fn eviction_body(pod: &Pod) -> EvictionBody {
+    EvictionBody {
+        metadata: ObjectMeta {
+            namespace: Some(pod.namespace.clone()),
+            name: Some(pod.name.clone()),
+            ..ObjectMeta::default()
+        },
+        delete_options: Some(DeleteOptions {
+            preconditions: Some(Preconditions {
+                uid: Some(pod.uid.clone()),
+                resource_version: None,
+            }),
+            ..DeleteOptions::default()
+        }),
+    }
+}
+
+/// What a refusal of an eviction says of the pod; none where it says nothing of the pod.
+pub(crate) fn eviction_refused(status: &Status) -> Option<Eviction> {
+    match status.code {
+        404 => Some(Eviction::Accepted),
+        409 if status.message.contains(ANOTHER_POD) => Some(Eviction::Accepted),
+        409 => Some(Eviction::Throttled),
+        403 if causes(status).any(|(reason, _)| reason == NAMESPACE_CAUSE) => Some(Eviction::Accepted),
+        429 => {
+            let budgets: Vec<_> = causes(status)
+                .filter(|(reason, _)| *reason == BUDGET_CAUSE)
+                .map(|(_, message)| message)
+                .collect();
+            Some(if budgets.is_empty() {
+                Eviction::Throttled
+            } else {
+                Eviction::Blocked(budgets.join("; "))
+            })
+        }
+        500 if status.message.contains(SEVERAL_BUDGETS) => Some(Eviction::Blocked(format!(
+            "{} (this never clears by itself: one of the budgets must go)",
+            status.message
+        ))),
+        _ => None,
+    }
+}
+
+fn causes(status: &Status) -> impl Iterator<Item = (&str, &str)> {
+    status
+        .details
+        .iter()
+        .flat_map(|details| &details.causes)
+        .map(|cause| (cause.reason.as_str(), cause.message.as_str()))
+}

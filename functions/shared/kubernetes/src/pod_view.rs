@@ -1,0 +1,94 @@
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod as CorePod, PodStatus};
+use tidegate_domain::node::Pod;
+
+/// Marks the record of a static pod: the kubelet makes it again when it is deleted.
+const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
+/// Reasons why a container waits that are no trouble: it is on its way.
+const ON_ITS_WAY: [&str; 2] = ["ContainerCreating", "PodInitializing"];
+
+/// A pod as the decisions see it.
+pub(crate) fn pod_view(pod: CorePod) -> Pod {
+    let meta = pod.metadata;
+    let status = pod.status.unwrap_or_default();
+    let ready = status
+        .conditions
+        .iter()
+        .flatten()
+        .find(|condition| condition.type_ == "Ready");
+    Pod {
+        namespace: meta.namespace.unwrap_or_default(),
+        name: meta.name.unwrap_or_default(),
+        uid: meta.uid.unwrap_or_default(),
+        controller_kind: meta
+            .owner_references
+            .unwrap_or_default()
+            .into_iter()
+            .find(|owner| owner.controller == Some(true))
+            .map(|owner| owner.kind),
+        mirror: meta
+            .annotations
+            .is_some_and(|annotations| annotations.contains_key(MIRROR_ANNOTATION)),
+        finished: matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")),
+        deletion_time: meta.deletion_timestamp.map(|time| time.0),
+        ready: ready.is_some_and(|condition| condition.status == "True"),
+        ready_since: ready.and_then(|condition| Some(condition.last_transition_time.as_ref()?.0)),
+        start_time: status.start_time.as_ref().map(|time| time.0),
+        grace_period_seconds: pod
+            .spec
+            .and_then(|spec| spec.termination_grace_period_seconds)
+            .and_then(|seconds| u32::try_from(seconds).ok())
+            .unwrap_or_default(),
+        trouble: trouble(&status),
+    }
+}
+
+/// What a container, or failing that the pod as a whole, says of why it does not run.
+fn trouble(status: &PodStatus) -> Option<String> {
+    let containers = status.init_container_statuses.iter().flatten();
+    containers
+        .chain(status.container_statuses.iter().flatten())
+        .find_map(container_trouble)
+        .or_else(|| {
+            let reason = status.reason.as_deref()?;
+            Some(said(reason, status.message.as_deref()))
+        })
+        .or_else(|| {
+            let unscheduled = status
+                .conditions
+                .iter()
+                .flatten()
+                .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False")?;
+            Some(said(
+                unscheduled.reason.as_deref()?,
+                unscheduled.message.as_deref(),
+            ))
+        })
+}
+
+fn container_trouble(container: &ContainerStatus) -> Option<String> {
+    let waiting = container.state.as_ref()?.waiting.as_ref()?;
+    let reason = waiting
+        .reason
+        .as_deref()
+        .filter(|reason| !ON_ITS_WAY.contains(reason))?;
+    let text = format!(
+        "container {}: {}",
+        container.name,
+        said(reason, waiting.message.as_deref())
+    );
+    let ended = container
+        .last_state
+        .as_ref()
+        .and_then(|state| state.terminated.as_ref());
+    Some(match ended {
+        Some(ended) => format!("{text} (last ended with exit code {})", ended.exit_code),
+        None => text,
+    })
+}
+
+fn said(reason: &str, message: Option<&str>) -> String {
+    match message {
+        Some(message) if !message.is_empty() => format!("{reason}: {message}"),
+        _ => reason.to_owned(),
+    }
+}
