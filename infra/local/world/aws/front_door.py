@@ -15,7 +15,7 @@ from .config import Config
 from .errors import ApiError
 from .identity import Identities, Principal
 from .sts import Sts
-from .wire import Call, Signature, missing_parameter, parse, read_body, serialize, signature_of
+from .wire import Call, Signature, violated_constraint, parse, read_body, serialize, signature_of
 
 log = logging.getLogger(__name__)
 
@@ -97,9 +97,9 @@ class FrontDoor:
                     f"this world is in {self._config.region}, not in {signature.region}",
                     400,
                 )
-            missing = missing_parameter(call)
-            if missing is not None:
-                raise missing
+            violation = violated_constraint(call)
+            if violation is not None:
+                raise violation
             result = service.handle(call)
         if result is None or isinstance(result, Response):
             return result
