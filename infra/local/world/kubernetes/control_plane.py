@@ -91,13 +91,13 @@ class ControlPlane:
         """Ends every process and removes the cluster's data; the logs and the audit log stay."""
         # Not by `kwokctl delete cluster`: it kills the pids that it has noted, also if they are somebody else's by now,
         # and it does not know of what a creation that was cut off has started.
-        processes.end(processes.naming(self._home), STOP_GRACE_SECONDS)
+        processes.end(processes.running((*COMPONENTS, "kwokctl"), self._home), STOP_GRACE_SECONDS)
         shutil.rmtree(self._home, ignore_errors=True)
         self.kubeconfig.unlink(missing_ok=True)
 
     def stop_apiserver(self) -> None:
         """Ends the API server alone: connections to it are refused, as when EKS's endpoint is away."""
-        processes.end(processes.naming(self._cluster, API_SERVER), API_SERVER_GRACE_SECONDS)
+        processes.end(processes.running([API_SERVER], self._cluster), API_SERVER_GRACE_SECONDS)
         # By this file kwokctl knows what runs; it would take a process that got the pid for the API server.
         (self._cluster / "pids" / f"{API_SERVER}.pid").unlink(missing_ok=True)
 
@@ -108,14 +108,14 @@ class ControlPlane:
         they are then started anew. Raises ControlPlaneFailed.
         """
         for pids in (self._cluster / "pids").glob("*.pid"):
-            if not processes.naming(self._cluster, pids.stem):
+            if not processes.running([pids.stem], self._cluster):
                 pids.unlink()
         self._kwokctl("start", "cluster", timeout=START_SECONDS)
         self._wait_until_ready()
 
     def pids(self) -> list[int]:
         """The processes of this control plane that run at the moment."""
-        return processes.naming(self._cluster)
+        return processes.running(COMPONENTS, self._cluster)
 
     def apply(self, *manifests: Path) -> None:
         """Applies manifests (files or directories) as the administrator. Raises ControlPlaneFailed with kubectl's words."""
@@ -167,7 +167,7 @@ class ControlPlane:
             for name, address in list(waiting.items()):
                 if _ready(f"{address}/{'readyz' if name == API_SERVER else 'healthz'}"):
                     del waiting[name]
-            gone = [name for name in COMPONENTS if not processes.naming(self._cluster, name)]
+            gone = [name for name in COMPONENTS if not processes.running([name], self._cluster)]
             late = sorted(waiting) if time.monotonic() > deadline else []
             if gone or late:
                 what = f"ended at once: {', '.join(gone)}" if gone else f"not ready after {READY_SECONDS} s: {', '.join(late)}"

@@ -7,6 +7,7 @@ import random
 import signal
 import socket
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 # Below Linux's range for outgoing connections (32768 and up): a port from there may be taken in the moment between
@@ -31,24 +32,22 @@ def free_ports(address: str, count: int) -> list[int]:
     raise OSError(f"fewer than {count} free ports from {PORTS.start} to {PORTS.stop - 1}")
 
 
-def naming(directory: Path, program: str | None = None) -> list[int]:
-    """Pids of the processes whose command line names a file below `directory`; only those of `program` if one is given.
+def running(programs: Collection[str], directory: Path) -> list[int]:
+    """Pids of the processes that were started under one of the names `programs` and were told of a file below `directory`.
 
-    Every component is told at least one such path (its data, certificates or kubeconfig), and no stranger is:
-    recycled pids in the files that kwokctl keeps cannot deceive.
+    Every component is told at least one (its data, certificates or configuration). So neither the files in which kwokctl
+    notes pids are needed, which may be somebody else's by now, nor is anybody hit who only looks at a file there.
     """
     mark = f"{directory}/".encode()
     pids = []
     for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+        if not entry.name.isdigit():
             continue
         try:
             arguments = (entry / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if program is not None and Path(os.fsdecode(arguments[0])).name != program:
-            continue
-        if any(mark in argument for argument in arguments):
+        if Path(os.fsdecode(arguments[0])).name in programs and any(mark in argument for argument in arguments):
             pids.append(int(entry.name))
     return pids
 

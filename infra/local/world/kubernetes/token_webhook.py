@@ -31,7 +31,7 @@ class TokenWebhook:
     def __init__(self, aws_endpoint: str, cluster: str, region: str, log: Path, users: Users | None = None):
         self._region = region
         self._users = users or AccessEntries(aws_endpoint, cluster, region)
-        self._log_path = log
+        self.log_path = log
         self._log = logging.getLogger(f"{__name__}.{id(self)}")
         self._server: ThreadingHTTPServer | None = None
 
@@ -43,8 +43,8 @@ class TokenWebhook:
 
     def start(self) -> str:
         """Returns the URL for the API server."""
-        self._log_path.parent.mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(self._log_path)
+        self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(self.log_path)
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
         self._log.addHandler(handler)
         self._log.setLevel(logging.INFO)
