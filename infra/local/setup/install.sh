@@ -24,7 +24,7 @@ while read -r command package; do
     command -v "$command" >/dev/null || missing+=("$command (Debian package $package)")
 done <<'NEEDED'
 python3 python3-venv
-go golang-go
+go golang-go, or https://go.dev/dl
 node nodejs
 npm npm
 java openjdk-17-jre-headless
@@ -34,6 +34,9 @@ NEEDED
 ((${#missing[@]} == 0)) || fail "missing on this machine: $(printf '%s, ' "${missing[@]}" | sed 's/, $//')."
 python3 -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
     fail "python3 must be 3.11 or newer, with the modules venv and ensurepip (Debian packages python3, python3-venv)."
+# From 1.21 on, go fetches the toolchain that a module asks for when its own is older.
+(cd / && GOTOOLCHAIN=local go version) | grep -qE 'go1\.(2[1-9]|[3-9][0-9])' ||
+    fail "go must be 1.21 or newer (https://go.dev/dl); this is $(cd / && GOTOOLCHAIN=local go version)."
 
 declare -A key
 for tool in "${tools[@]}"; do
