@@ -27,9 +27,11 @@ python3 python3-venv
 go golang-go, or https://go.dev/dl
 node nodejs
 npm npm
-java openjdk-17-jre-headless
+java openjdk-17-jdk-headless
+javac openjdk-17-jdk-headless
 mvn maven
 flock util-linux
+setpriv util-linux
 NEEDED
 ((${#missing[@]} == 0)) || fail "missing on this machine: $(printf '%s, ' "${missing[@]}" | sed 's/, $//')."
 python3 -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
