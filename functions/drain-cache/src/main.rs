@@ -1,3 +1,30 @@
 //! Wires `drain-cache` to the Lambda runtime.
 
-fn main() {}
+use std::process::ExitCode;
+
+use drain_cache::DrainCache;
+use tidegate_alluxio::AlluxioWorkers;
+use tidegate_domain::cache::IdleWait;
+use tidegate_lambda::{Settings, SystemClock, serve};
+
+const FUNCTION: &str = "drain-cache";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    serve(FUNCTION, async || {
+        let settings = Settings::from_environment();
+        Ok(DrainCache {
+            cluster: tidegate_wiring::cluster(FUNCTION, &settings).await?,
+            master: tidegate_wiring::alluxio_master(&settings)?,
+            workers: AlluxioWorkers::new()?,
+            clock: SystemClock,
+            watch_seconds: settings.number("WATCH_SECONDS")?,
+            namespace: settings.text("ALLUXIO_NAMESPACE")?,
+            idle_wait: IdleWait {
+                refresh_seconds: settings.number("WORKER_LIST_REFRESH_SECONDS")?,
+                limit_seconds: settings.number("IDLE_LIMIT_SECONDS")?,
+            },
+        })
+    })
+    .await
+}

@@ -1,3 +1,22 @@
 //! Wires `evict-pods` to the Lambda runtime.
 
-fn main() {}
+use std::process::ExitCode;
+
+use evict_pods::EvictPods;
+use tidegate_lambda::{Settings, SystemClock, serve};
+
+const FUNCTION: &str = "evict-pods";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    serve(FUNCTION, async || {
+        let settings = Settings::from_environment();
+        Ok(EvictPods {
+            cluster: tidegate_wiring::cluster(FUNCTION, &settings).await?,
+            clock: SystemClock,
+            watch_seconds: settings.number("WATCH_SECONDS")?,
+            evict_limit_seconds: settings.number("EVICT_LIMIT_SECONDS")?,
+        })
+    })
+    .await
+}

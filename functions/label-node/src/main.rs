@@ -1,3 +1,22 @@
 //! Wires `label-node` to the Lambda runtime.
 
-fn main() {}
+use std::process::ExitCode;
+
+use label_node::LabelNode;
+use tidegate_lambda::{Settings, SystemClock, serve};
+
+const FUNCTION: &str = "label-node";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    serve(FUNCTION, async || {
+        let settings = Settings::from_environment();
+        Ok(LabelNode {
+            nodes: tidegate_wiring::cluster(FUNCTION, &settings).await?,
+            clock: SystemClock,
+            watch_seconds: settings.number("WATCH_SECONDS")?,
+            boot_seconds: settings.number("BOOT_SECONDS")?,
+        })
+    })
+    .await
+}

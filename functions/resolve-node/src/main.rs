@@ -1,3 +1,29 @@
 //! Wires `resolve-node` to the Lambda runtime.
 
-fn main() {}
+use std::process::ExitCode;
+
+use resolve_node::ResolveNode;
+use tidegate_domain::resolve::Scope;
+use tidegate_lambda::{Settings, serve};
+
+const FUNCTION: &str = "resolve-node";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    serve(FUNCTION, async || {
+        let settings = Settings::from_environment();
+        let aws = tidegate_aws::configuration().await;
+        Ok(ResolveNode {
+            groups: tidegate_aws::Groups::new(&aws),
+            instances: tidegate_ec2::Ec2::new(&aws),
+            scope: Scope {
+                groups: settings.list("AUTO_SCALING_GROUPS")?,
+                join_hook: settings.text("JOIN_HOOK_NAME")?,
+                drain_hook: settings.text("DRAIN_HOOK_NAME")?,
+                join_limit_seconds: settings.number("JOIN_LIMIT_SECONDS")?,
+                drain_limit_seconds: settings.number("DRAIN_LIMIT_SECONDS")?,
+            },
+        })
+    })
+    .await
+}

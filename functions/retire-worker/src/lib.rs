@@ -131,7 +131,7 @@ impl<Cluster: Nodes + Pods + Volumes, Master: CacheMaster, C: Clock> RetireWorke
     }
 
     async fn delete(&self, volume: &Volume, facts: &mut Facts) -> Result<()> {
-        if self.cluster.delete(volume).await? == Changed::Done {
+        if Volumes::delete(&self.cluster, volume).await? == Changed::Done {
             facts.deleted_volumes.push(volume.name.clone());
         }
         Ok(())

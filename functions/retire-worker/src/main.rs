@@ -1,3 +1,23 @@
 //! Wires `retire-worker` to the Lambda runtime.
 
-fn main() {}
+use std::process::ExitCode;
+
+use retire_worker::RetireWorker;
+use tidegate_lambda::{Settings, SystemClock, serve};
+
+const FUNCTION: &str = "retire-worker";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    serve(FUNCTION, async || {
+        let settings = Settings::from_environment();
+        Ok(RetireWorker {
+            cluster: tidegate_wiring::cluster(FUNCTION, &settings).await?,
+            master: tidegate_wiring::alluxio_master(&settings)?,
+            clock: SystemClock,
+            watch_seconds: settings.number("WATCH_SECONDS")?,
+            namespace: settings.text("ALLUXIO_NAMESPACE")?,
+        })
+    })
+    .await
+}

@@ -10,7 +10,7 @@ use crate::node::{Node, Pod};
 /// So many passes in a row must find nothing before the worker is taken out of service.
 pub const CLEAN_PASSES: u32 = 2;
 /// So many looks in a row must find the worker idle before it is taken away.
-pub const IDLE_LOOKS: u32 = 3;
+const IDLE_LOOKS: u32 = 3;
 /// A file that was asked to be persisted is asked for again after this, and the time that writing it may take.
 /// Alluxio itself tries a failed job again after up to an hour, which may be long after the under store is back;
 /// but asking again while the job runs starts it from zero.

@@ -1,0 +1,78 @@
+# Everything that is done with this repository. `make help` lists it; README.md tells the story.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+CACHE := $(or $(TIDEGATE_CACHE),$(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/tidegate)
+# Builds outlive checkouts, and are keyed by what they are built with: compiler and dependencies.
+export CARGO_TARGET_DIR ?= $(CACHE)/cargo-$(shell cat Cargo.lock rust-toolchain.toml | sha256sum | cut -c1-12)
+export TIDEGATE_WORLD := $(or $(TIDEGATE_WORLD),$(CURDIR)/.world)
+export PYTHONPATH := $(CURDIR)/infra/local
+export PYTHONDONTWRITEBYTECODE := 1
+FUNCTIONS := $(patsubst functions/%/Cargo.toml,%,$(wildcard functions/*-*/Cargo.toml))
+
+# The directory of the installed tools; installs what is missing.
+tools = tools=$$(infra/local/setup/install.sh); export TIDEGATE_TOOLS=$$tools PATH="$$tools/bin:$$PATH"
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.PHONY: tools
+tools: ## install the pinned tools of the local world (idempotent)
+	@infra/local/setup/install.sh >/dev/null
+
+.PHONY: build
+build: ## the functions as Lambda deploys them, and the programs of the local world
+	@$(tools)
+	mkdir -p $(CURDIR)/target
+	# One build at a time for each cache: what is linked last must be what is copied.
+	exec 9>"$(CACHE)/build.lock"; flock 9
+	echo "build: functions" >&2
+	cargo lambda build --release --compiler cargo --locked --workspace --lambda-dir target/lambda
+	mkdir -p target/programs
+	install -m 755 target/lambda/tidegate-manifests/bootstrap target/programs/tidegate-manifests
+
+.PHONY: up
+up: build ## start the local world; says how to talk to it
+	@$(tools)
+	python3 -m world up
+
+.PHONY: down
+down: ## end the local world, and what a crash has left of it
+	@$(tools)
+	python3 -m world down
+
+.PHONY: env
+env: ## what a shell needs to talk to the world: eval "$$(make -s env)"
+	@$(tools)
+	python3 -m world env
+
+.PHONY: demo
+demo: build ## the whole life of a node, in front of your eyes
+	@$(tools)
+	exec python3 -m demo
+
+.PHONY: test
+test: ## all tests; ends with the line "N passed, N failed"
+	@tests/run.sh
+
+.PHONY: bench
+bench: build ## measures, and writes docs/benchmarks.md
+	@$(tools)
+	python3 -m bench
+
+.PHONY: manifests
+manifests: build ## the cluster's manifests as YAML, for kubectl apply -f - (ARGS="--layout 2x300g --alluxio-masters host:19998")
+	@target/programs/tidegate-manifests render $(ARGS)
+
+.PHONY: format
+format: ## format the Rust code
+	@cargo fmt --all
+
+.PHONY: clean
+clean: down ## end the world and remove what was built in this checkout
+	@rm -rf target dist .world

@@ -1,0 +1,193 @@
+"""The local world: `python -m world up | down | env | status | apiserver` (the Makefile's `up`, `down`, `env`)."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from .alluxio.process import end_recorded, start_ticks
+from .kubernetes.control_plane import ControlPlane
+from .paths import CHECKOUT, Paths, world_directory
+from .supervisor import Settings, World, WorldFailed
+
+# Quick where production is patient; everything else is what the template says.
+LOCAL_PARAMETERS = {
+    "BootSeconds": "0",
+    "IdleLimitSeconds": "10",
+    "WorkerListRefreshSeconds": "2",
+    "PublishLimitSeconds": "30",
+}
+DEFAULT_GROUPS = "nvme-nodes"
+DEFAULT_LAYOUTS = "1x300g,2x300g"
+STOP_SECONDS = 60
+
+
+def main() -> int:
+    options = _options()
+    paths = Paths(world_directory())
+    tools = Path(os.environ["TIDEGATE_TOOLS"])
+    if options.command == "env":
+        return _env(paths, tools)
+    if options.command == "status":
+        return 0 if _supervisor(paths) else 1
+    if options.command == "down":
+        return _down(paths, tools)
+    if options.command == "apiserver":
+        plane = ControlPlane(paths.world, tools)
+        (plane.stop_apiserver if options.action == "stop" else plane.start_apiserver)()
+        return 0
+    settings = Settings(
+        tuple(options.groups.split(",")),
+        tuple(options.layouts.split(",")),
+        LOCAL_PARAMETERS | json.loads(options.parameters),
+    )
+    return _run(paths, tools, settings) if options.command == "run" else _up(paths, tools)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="world", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, text in {
+        "up": "start the world and return when it is ready",
+        "run": "be the world, until a signal",
+        "down": "end it, and what a crash has left of it",
+        "env": "print what a shell needs to talk to it",
+        "status": "whether it is up, as exit status",
+        "apiserver": "take the API server away, or bring it back",
+    }.items():
+        command = commands.add_parser(name, help=text)
+        if name in ("up", "run"):
+            command.add_argument("--groups", default=DEFAULT_GROUPS, help="Auto Scaling groups that the stack looks after")
+            command.add_argument("--layouts", default=DEFAULT_LAYOUTS, help="disk layouts that get Alluxio workers")
+            command.add_argument("--parameters", default="{}", help="JSON object: parameters of the stack")
+        if name == "apiserver":
+            command.add_argument("action", choices=("stop", "start"))
+    return parser.parse_args()
+
+
+def _run(paths: Paths, tools: Path, settings: Settings) -> int:
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: ended.set())
+    try:
+        World(paths, tools, settings).run(ended)
+    except WorldFailed as failure:
+        print(f"world: {failure}", file=sys.stderr, flush=True)
+        return 1
+    return 0
+
+
+def _up(paths: Paths, tools: Path) -> int:
+    paths.logs.mkdir(parents=True, exist_ok=True)
+    with (paths.world / "up.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if _supervisor(paths) and paths.endpoints.exists():
+            _say("the world is up already")
+            return 0
+        _clean(paths, tools)
+        paths.progress.write_text("")
+        log = (paths.logs / "world.log").open("ab")
+        child = subprocess.Popen(
+            [sys.executable, "-m", "world", "run", *sys.argv[2:]],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env=os.environ | {"TIDEGATE_WORLD": str(paths.world)},
+            cwd=CHECKOUT,
+        )
+        try:
+            return _follow(paths, child)
+        except KeyboardInterrupt:
+            child.send_signal(signal.SIGTERM)
+            child.wait(STOP_SECONDS)
+            _clean(paths, Path(os.environ["TIDEGATE_TOOLS"]))
+            raise
+
+
+def _follow(paths: Paths, child: subprocess.Popen[bytes]) -> int:
+    """Tells the steps as they come; returns when the world is ready or has failed."""
+    told = 0
+    while True:
+        lines = paths.progress.read_text().splitlines()
+        for line in map(json.loads, lines[told:]):
+            told += 1
+            if line["ready"]:
+                _say(f"ready after {line['seconds']} s; talk to it with: eval \"$(make -s env)\"")
+                return 0
+            _say(f"{line['seconds']:5.1f} s  {line['starting']}")
+        if child.poll() is not None:
+            reason = (paths.logs / "world.log").read_text().splitlines()[-1:]
+            _say(f"the world did not start: {' '.join(reason)}")
+            return 1
+        time.sleep(0.1)
+
+
+def _down(paths: Paths, tools: Path) -> int:
+    pid = _supervisor(paths)
+    if pid:
+        os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        while _supervisor(paths) and time.monotonic() < deadline:
+            time.sleep(0.1)
+    _clean(paths, tools)
+    _say("the world is down" if pid else "no world was up; nothing of one is left")
+    return 0
+
+
+def _clean(paths: Paths, tools: Path) -> None:
+    """Ends what a world that was killed has left: processes by their recorded pids, mounts, the control plane."""
+    end_recorded(paths.pids, "world")
+    for part in ("nodes", "alluxio"):
+        subprocess.run([sys.executable, "-m", f"world.{part}", "--world", str(paths.world), "--clean"], check=False)
+    end_recorded(paths.pids)
+    ControlPlane(paths.world, tools).stop()
+    paths.endpoints.unlink(missing_ok=True)
+
+
+def _supervisor(paths: Paths) -> int | None:
+    record = paths.pids / "world"
+    if not record.exists():
+        return None
+    pid, _, ticks = record.read_text().strip().partition(" ")
+    return int(pid) if pid.isdigit() and start_ticks(int(pid)) == ticks else None
+
+
+def _env(paths: Paths, tools: Path) -> int:
+    if not paths.endpoints.exists():
+        _say("no world is up: start one with make up")
+        return 1
+    endpoints = json.loads(paths.endpoints.read_text())
+    for name, value in {
+        "AWS_ENDPOINT_URL": endpoints["aws"],
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_REGION": endpoints["region"],
+        "AWS_DEFAULT_REGION": endpoints["region"],
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_PAGER": "",
+        "KUBECONFIG": str(paths.world / "kubeconfig"),
+        "TIDEGATE_TOOLS": str(tools),
+        "TIDEGATE_WORLD": str(paths.world),
+        "TIDEGATE_WORLD_ENDPOINTS": str(paths.endpoints),
+    }.items():
+        print(f"export {name}='{value}'")
+    print("unset AWS_PROFILE AWS_SESSION_TOKEN")
+    print(f'export PATH="{tools}/bin:$PATH"')
+    return 0
+
+
+def _say(text: str) -> None:
+    print(f"world: {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,14 @@
+//! What a node goes through, end to end, in the local world: real Kubernetes, real Alluxio, the release binaries of
+//! the functions, the state machines as they are deployed.
+//!
+//! Needs a world that is up (`make test` starts one). Each test makes its own Auto Scaling group, makes the thing
+//! really happen, and looks at the world afterwards.
+
+mod by_hand;
+mod drain;
+mod faults;
+mod join;
+mod outages;
+mod retention;
+mod story;
+mod world;

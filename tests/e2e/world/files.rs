@@ -1,0 +1,100 @@
+//! Files in Alluxio, through its own client.
+
+use reqwest::Method;
+use serde_json::Value;
+
+use super::World;
+
+/// How Alluxio writes a file.
+#[derive(Clone, Copy, Debug)]
+pub enum WriteType {
+    /// Cache only.
+    MustCache,
+    /// Cache now, under store when somebody asks: nothing does here.
+    AsyncThrough,
+    /// Both.
+    CacheThrough,
+}
+
+impl WriteType {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::MustCache => "MUST_CACHE",
+            Self::AsyncThrough => "ASYNC_THROUGH",
+            Self::CacheThrough => "CACHE_THROUGH",
+        }
+    }
+}
+
+/// What was written, to be compared with what is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    pub path: String,
+    pub sha256: String,
+}
+
+fn content(path: &str, answer: &Value) -> Content {
+    Content { path: path.to_owned(), sha256: answer["sha256"].as_str().expect("sha256").to_owned() }
+}
+
+impl World {
+    async fn files(&self, method: Method, route: &str, query: &[(&str, &str)]) -> Value {
+        self.ask(method, &format!("{}{route}", self.endpoints.files), query).await
+    }
+
+    /// Writes a file of 4 MB; its only copy in the cache is on that worker.
+    pub async fn write(&self, path: &str, write_type: WriteType, host: &str) -> Content {
+        let query = [("path", path), ("writeType", write_type.name()), ("worker", host), ("bytes", "4194304"), ("seed", path)];
+        content(path, &self.files(Method::POST, "/files", &query).await)
+    }
+
+    /// Begins a file on that worker and leaves it open; answers its id.
+    pub async fn open(&self, path: &str, write_type: WriteType, host: &str) -> String {
+        let query = [("path", path), ("writeType", write_type.name()), ("worker", host)];
+        let answer = self.files(Method::POST, "/files/open", &query).await;
+        answer["id"].as_str().map_or_else(|| answer["id"].to_string(), ToOwned::to_owned)
+    }
+
+    /// Adds to an open file.
+    pub async fn add(&self, id: &str) {
+        self.files(Method::POST, "/files/write", &[("id", id), ("bytes", "1048576"), ("seed", "7")]).await;
+    }
+
+    /// Ends an open file.
+    pub async fn close(&self, id: &str, path: &str) -> Content {
+        content(path, &self.files(Method::POST, "/files/close", &[("id", id)]).await)
+    }
+
+    /// Reads files back through Alluxio; fails unless each is what was written.
+    pub async fn expect_intact(&self, files: &[Content]) {
+        for file in files {
+            let answer = self.files(Method::GET, "/files/checksum", &[("path", &file.path), ("timeoutSeconds", "60")]).await;
+            assert_eq!(content(&file.path, &answer), *file, "{answer}");
+        }
+    }
+
+    /// What Alluxio says of a file.
+    pub async fn status(&self, path: &str) -> Value {
+        self.files(Method::GET, "/files/status", &[("path", path)]).await
+    }
+
+    /// The hosts of the workers in that range (`LIVE`, `DECOMMISSIONED`, ...).
+    pub async fn worker_hosts(&self, range: &str) -> Vec<String> {
+        let answer = self.files(Method::GET, "/workers", &[("range", range)]).await;
+        let workers = answer["workers"].as_array().cloned().unwrap_or_default();
+        workers.iter().filter_map(|worker| worker["host"].as_str().map(ToOwned::to_owned)).collect()
+    }
+
+    /// Begins to read a file and stands still; answers the reader's id.
+    pub async fn open_reader(&self, path: &str) -> String {
+        let answer = self.files(Method::POST, "/files/read/open", &[("path", path)]).await;
+        let id = answer["id"].as_str().map_or_else(|| answer["id"].to_string(), ToOwned::to_owned);
+        self.files(Method::POST, "/files/read/next", &[("id", &id), ("bytes", "1024")]).await;
+        id
+    }
+
+    /// Ends a reader.
+    pub async fn close_reader(&self, id: &str) {
+        self.files(Method::POST, "/files/read/close", &[("id", id)]).await;
+    }
+}

@@ -1,0 +1,216 @@
+//! A test's own Auto Scaling group, made and changed by the calls that a user makes.
+
+use aws_sdk_autoscaling::types::{
+    AutoScalingInstanceDetails, InstanceLifecyclePolicy, LaunchTemplateSpecification, RetentionAction,
+    RetentionTriggers, Tag,
+};
+use super::{World, eventually};
+
+const LAUNCHING: &str = "autoscaling:EC2_INSTANCE_LAUNCHING";
+const TERMINATING: &str = "autoscaling:EC2_INSTANCE_TERMINATING";
+
+/// What a group is like.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// The name of its launch template too: the world has one for each type that tests use.
+    pub instance_type: &'static str,
+    /// Seconds; AWS takes 30 at the least.
+    pub heartbeat: i32,
+    pub retains: bool,
+}
+
+/// Two disks of 300 GB, retaining: what the demo shows.
+pub const TWO_DISKS: Shape = Shape { instance_type: "m5d.4xlarge", heartbeat: 60, retains: true };
+
+/// One disk of 300 GB.
+pub const ONE_DISK: Shape = Shape { instance_type: "m5d.2xlarge", ..TWO_DISKS };
+
+/// No instance store at all.
+pub const WITHOUT_DISKS: Shape = Shape { instance_type: "m5.large", ..TWO_DISKS };
+
+/// A group of a test. Each test has a name of its own among those that the stack looks after.
+pub struct Group {
+    pub world: World,
+    pub name: &'static str,
+}
+
+impl Group {
+    /// Makes the group, its hooks, and nothing in it yet.
+    pub async fn make(name: &'static str, shape: Shape) -> Self {
+        let world = World::connect().await;
+        let group = Self { world, name };
+        let action = if shape.retains { RetentionAction::Retain } else { RetentionAction::Terminate };
+        let triggers = RetentionTriggers::builder().terminate_hook_abandon(action).build();
+        let mut create = group
+            .world
+            .autoscaling
+            .create_auto_scaling_group()
+            .auto_scaling_group_name(name)
+            .launch_template(
+                LaunchTemplateSpecification::builder().launch_template_name(shape.instance_type).version("$Latest").build(),
+            )
+            .min_size(0)
+            .max_size(10)
+            .desired_capacity(0)
+            .vpc_zone_identifier(group.world.endpoints.subnets.join(","))
+            .instance_lifecycle_policy(InstanceLifecyclePolicy::builder().retention_triggers(triggers).build());
+        let cluster = &group.world.endpoints.cluster_name;
+        let startup_taint = "k8s.io/cluster-autoscaler/node-template/taint/startup-taint.cluster-autoscaler.kubernetes.io/tidegate";
+        for (key, value) in [
+            (startup_taint.to_owned(), "joining:NoSchedule"),
+            (format!("kubernetes.io/cluster/{cluster}"), "owned"),
+            ("eks:cluster-name".to_owned(), cluster.as_str()),
+            ("eks:nodegroup-name".to_owned(), name),
+        ] {
+            create = create.tags(
+                Tag::builder().key(key).value(value).propagate_at_launch(true).build().expect("a tag has a key"),
+            );
+        }
+        create.send().await.expect("CreateAutoScalingGroup");
+        for (hook, transition) in [("tidegate-node-join", LAUNCHING), ("tidegate-node-drain", TERMINATING)] {
+            group
+                .world
+                .autoscaling
+                .put_lifecycle_hook()
+                .auto_scaling_group_name(name)
+                .lifecycle_hook_name(hook)
+                .lifecycle_transition(transition)
+                .heartbeat_timeout(shape.heartbeat)
+                .default_result("ABANDON")
+                .send()
+                .await
+                .expect("PutLifecycleHook");
+        }
+        group
+    }
+
+    /// A group with that many nodes in service.
+    pub async fn with_nodes(name: &'static str, shape: Shape, count: i32) -> Self {
+        let group = Self::make(name, shape).await;
+        group.scale_to(count).await;
+        group.in_service(count).await;
+        group
+    }
+
+    /// `aws autoscaling set-desired-capacity`.
+    pub async fn scale_to(&self, capacity: i32) {
+        self.world
+            .autoscaling
+            .set_desired_capacity()
+            .auto_scaling_group_name(self.name)
+            .desired_capacity(capacity)
+            .honor_cooldown(false)
+            .send()
+            .await
+            .expect("SetDesiredCapacity");
+    }
+
+    /// Ends one instance of the group, as Cluster Autoscaler does.
+    pub async fn terminate(&self, instance: &str) {
+        self.world
+            .autoscaling
+            .terminate_instance_in_auto_scaling_group()
+            .instance_id(instance)
+            .should_decrement_desired_capacity(true)
+            .send()
+            .await
+            .expect("TerminateInstanceInAutoScalingGroup");
+    }
+
+    /// Each instance of the group with its lifecycle state.
+    pub async fn instances(&self) -> Vec<(String, String)> {
+        let answer = self.world.autoscaling.describe_auto_scaling_instances().send().await;
+        answer
+            .expect("DescribeAutoScalingInstances")
+            .auto_scaling_instances()
+            .iter()
+            .filter(|instance| instance.auto_scaling_group_name() == Some(self.name))
+            .map(|instance: &AutoScalingInstanceDetails| {
+                let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+                (text(instance.instance_id()), text(instance.lifecycle_state()))
+            })
+            .collect()
+    }
+
+    /// The lifecycle state of one instance; none where it is gone.
+    pub async fn state(&self, instance: &str) -> Option<String> {
+        self.instances().await.into_iter().find(|(id, _)| id == instance).map(|(_, state)| state)
+    }
+
+    /// Waits until that many instances are in service, and answers their ids.
+    pub async fn in_service(&self, count: i32) -> Vec<String> {
+        eventually(180, &format!("{count} instances of {} in service", self.name), async || {
+            let instances = self.instances().await;
+            let ids: Vec<_> =
+                instances.iter().filter(|(_, state)| state == "InService").map(|(id, _)| id.clone()).collect();
+            if ids.len() == usize::try_from(count).expect("small") { Ok(ids) } else { Err(instances) }
+        })
+        .await
+    }
+
+    /// Waits until an instance is in that state.
+    pub async fn reaches(&self, instance: &str, state: &str, seconds: u64) {
+        eventually(seconds, &format!("{instance} is {state}"), async || match self.state(instance).await {
+            Some(found) if found == state => Ok(()),
+            other => Err(other),
+        })
+        .await;
+    }
+
+    /// Waits until an instance has left its group.
+    pub async fn has_left(&self, instance: &str, seconds: u64) {
+        eventually(seconds, &format!("{instance} has left"), async || match self.state(instance).await {
+            None => Ok(()),
+            other => Err(other),
+        })
+        .await;
+    }
+
+    /// Waits until the group has an instance in that state, and answers it.
+    pub async fn one_in(&self, state: &str, seconds: u64) -> String {
+        eventually(seconds, &format!("an instance of {} is {state}", self.name), async || {
+            let instances = self.instances().await;
+            instances.iter().find(|(_, found)| found == state).map(|(id, _)| id.clone()).ok_or(instances)
+        })
+        .await
+    }
+
+    /// Status and cause texts of the group's scaling activities, newest first.
+    pub async fn activities(&self) -> Vec<String> {
+        let answer = self.world.autoscaling.describe_scaling_activities().auto_scaling_group_name(self.name).send().await;
+        answer
+            .expect("DescribeScalingActivities")
+            .activities()
+            .iter()
+            .map(|activity| {
+                let status = activity.status_code().map_or("", |code| code.as_str());
+                format!(
+                    "{status}: {} {}",
+                    activity.description().unwrap_or_default(),
+                    activity.status_message().unwrap_or_default()
+                )
+            })
+            .collect()
+    }
+
+    /// Ends everything of the group at once, whatever its hooks say.
+    pub async fn delete(&self) {
+        let deleted = self.world.autoscaling.delete_auto_scaling_group().auto_scaling_group_name(self.name).force_delete(true);
+        deleted.send().await.expect("DeleteAutoScalingGroup");
+    }
+}
+
+impl Group {
+    /// Tags the group so that instances launched from now on carry that tag.
+    pub async fn tag(&self, key: &str, value: &str) {
+        let tag = Tag::builder().resource_id(self.name).resource_type("auto-scaling-group").key(key).value(value);
+        let tag = tag.propagate_at_launch(true).build().expect("a tag has a key");
+        self.world.autoscaling.create_or_update_tags().tags(tag).send().await.expect("CreateOrUpdateTags");
+    }
+
+    /// Takes that tag off the group; what has been launched keeps it.
+    pub async fn untag(&self, key: &str) {
+        let tag = Tag::builder().resource_id(self.name).resource_type("auto-scaling-group").key(key);
+        self.world.autoscaling.delete_tags().tags(tag.build().expect("a tag has a key")).send().await.expect("DeleteTags");
+    }
+}

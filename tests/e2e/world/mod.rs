@@ -1,0 +1,98 @@
+//! The local world, as a test sees it.
+
+mod cluster;
+mod executions;
+mod files;
+mod group;
+mod switches;
+
+pub use executions::{Execution, Machine};
+pub use files::{Content, WriteType};
+pub use group::{Group, ONE_DISK, Shape, TWO_DISKS, WITHOUT_DISKS};
+pub use switches::Outage;
+
+use std::env;
+use std::fmt::Debug;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use aws_config::BehaviorVersion;
+use aws_sdk_autoscaling::config::{Credentials, Region};
+use serde::Deserialize;
+
+/// Between two looks at something that a test waits for.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
+
+/// Where the parts of the world are (`endpoints.json`).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Endpoints {
+    pub aws: String,
+    pub alluxio_control: String,
+    pub nodes_control: String,
+    pub files: String,
+    pub region: String,
+    pub cluster_name: String,
+    pub world_dir: String,
+    pub subnets: Vec<String>,
+}
+
+/// The world, with a client for each part.
+#[derive(Clone)]
+pub struct World {
+    pub endpoints: Endpoints,
+    pub http: reqwest::Client,
+    pub autoscaling: aws_sdk_autoscaling::Client,
+    pub sfn: aws_sdk_sfn::Client,
+    pub kube: kube::Client,
+}
+
+impl World {
+    /// The world that `TIDEGATE_WORLD_ENDPOINTS` and `KUBECONFIG` name.
+    pub async fn connect() -> Self {
+        let path = env::var("TIDEGATE_WORLD_ENDPOINTS")
+            .expect("TIDEGATE_WORLD_ENDPOINTS is not set: run `make up` and `eval \"$(make -s env)\"`, or `make test`");
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let endpoints: Endpoints = serde_json::from_str(&text).expect("endpoints.json");
+        let aws = aws_config::defaults(BehaviorVersion::latest())
+            .endpoint_url(&endpoints.aws)
+            .region(Region::new(endpoints.region.clone()))
+            .credentials_provider(Credentials::new("local", "local", None, None, "tests"))
+            .load()
+            .await;
+        Self {
+            http: reqwest::Client::new(),
+            autoscaling: aws_sdk_autoscaling::Client::new(&aws),
+            sfn: aws_sdk_sfn::Client::new(&aws),
+            kube: kube::Client::try_default().await.expect("KUBECONFIG names the world's cluster"),
+            endpoints,
+        }
+    }
+
+    /// Asks a part of the world over HTTP; the answer is JSON.
+    pub async fn ask(&self, method: reqwest::Method, url: &str, query: &[(&str, &str)]) -> serde_json::Value {
+        let answer = self.http.request(method, url).query(query).send().await.expect(url);
+        let status = answer.status();
+        let body: serde_json::Value = answer.json().await.unwrap_or_default();
+        assert!(status.is_success(), "{url} {query:?}: {status} {body}");
+        body
+    }
+}
+
+/// Looks until `look` finds something; fails with `what` and the last thing that it said otherwise.
+pub async fn eventually<T, E: Debug>(
+    seconds: u64,
+    what: &str,
+    mut look: impl AsyncFnMut() -> Result<T, E>,
+) -> T {
+    let began = Instant::now();
+    loop {
+        match look().await {
+            Ok(found) => return found,
+            Err(last) if began.elapsed() > Duration::from_secs(seconds) => {
+                panic!("after {seconds} s still not: {what}; last seen: {last:?}")
+            }
+            Err(_) => tokio::time::sleep(BETWEEN_LOOKS).await,
+        }
+    }
+}

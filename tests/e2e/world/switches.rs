@@ -1,0 +1,94 @@
+//! What a test can make go wrong.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::Command;
+
+use reqwest::Method;
+use serde_json::json;
+
+use super::World;
+
+/// Something of the whole world that is away; it comes back when this is dropped.
+pub struct Outage(Option<Box<dyn FnOnce() + Send>>);
+
+impl Outage {
+    /// Ends the outage.
+    pub fn end(mut self) {
+        if let Some(end) = self.0.take() {
+            end();
+        }
+    }
+}
+
+impl Drop for Outage {
+    fn drop(&mut self) {
+        if let Some(end) = self.0.take() {
+            end();
+        }
+    }
+}
+
+/// Sends a request without the test's runtime, so that it works while a test is failing too.
+fn post(url: &str) {
+    let sent = Command::new("curl").args(["-sf", "-X", "POST", url]).output().expect("curl");
+    assert!(sent.status.success(), "POST {url}: {}", String::from_utf8_lossy(&sent.stdout));
+}
+
+fn api_server(command: &str) {
+    let tools = PathBuf::from(env::var("TIDEGATE_TOOLS").expect("TIDEGATE_TOOLS"));
+    let local = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../infra/local");
+    let done = Command::new(tools.join("bin/python3"))
+        .args(["-m", "world", "apiserver", command])
+        .env("PYTHONPATH", local)
+        .output()
+        .expect("python3");
+    assert!(done.status.success(), "{command}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+impl World {
+    /// The under store refuses writes.
+    pub fn under_store_refuses(&self) -> Outage {
+        let url = format!("{}/under-store?writes=", self.endpoints.alluxio_control);
+        post(&format!("{url}refused"));
+        Outage(Some(Box::new(move || post(&format!("{url}accepted")))))
+    }
+
+    /// The API server is away: connections are refused.
+    pub fn api_server_away(&self) -> Outage {
+        api_server("stop");
+        Outage(Some(Box::new(|| api_server("start"))))
+    }
+
+    /// The Alluxio master dies and is started again; it forgets who is decommissioned.
+    pub async fn restart_alluxio_master(&self) {
+        self.ask(Method::POST, &format!("{}/master/restart", self.endpoints.alluxio_control), &[("signal", "KILL")]).await;
+    }
+
+    /// A container of a node is killed; its kubelet starts it again.
+    pub async fn kill_container(&self, instance: &str, container: &str) {
+        let url = format!("{}/nodes/{instance}/containers/{container}", self.endpoints.nodes_control);
+        self.ask(Method::POST, &url, &[("signal", "KILL")]).await;
+    }
+
+    /// Everything of a node dies; EC2 still says that the instance runs.
+    pub async fn crash(&self, instance: &str) {
+        self.ask(Method::POST, &format!("{}/nodes/{instance}/crash", self.endpoints.nodes_control), &[]).await;
+    }
+
+    /// Each lifecycle event of that group is delivered twice.
+    pub async fn deliver_twice(&self, group: &str) {
+        let pattern = json!({"source": ["aws.autoscaling"], "detail": {"AutoScalingGroupName": [group]}});
+        let url = format!("{}/local-api/events", self.endpoints.aws);
+        let body = json!({"duplicate": true, "pattern": pattern});
+        let answer = self.http.post(&url).json(&body).send().await.expect("the switch");
+        assert!(answer.status().is_success());
+    }
+
+    /// The next call of a function is killed after so many milliseconds.
+    pub async fn kill_next_call(&self, function: &str, after_millis: u64) {
+        let url = format!("{}/local-api/lambda/tidegate-{function}/kill-next", self.endpoints.aws);
+        let answer = self.http.post(&url).json(&json!({"afterMillis": after_millis})).send().await.expect("the switch");
+        assert!(answer.status().is_success());
+    }
+}
