@@ -116,6 +116,8 @@ def confined(
     capability = "-all,+dac_read_search"
     return [
         "setpriv",
+        # Else the capability would not count in access(2), by which Alluxio asks whether a tier can be used.
+        "--securebits=+no_setuid_fixup",
         f"--reuid={uid}",
         f"--regid={gid}",
         "--groups=" + ",".join(str(group) for group in sorted({gid, *groups})),

@@ -51,16 +51,16 @@ class Ec2:
         self._types: dict[str, dict[str, Any]] = {}
 
     async def running(self) -> dict[str, Instance]:
-        """Instances by id that are pending or running, belong to a group, and are not of another cluster.
+        """Instances by id that are running, belong to a group, and are not of another cluster.
 
-        One that is asked for and not there is shutting down or gone. Raises botocore's errors when EC2 is away.
+        One that was there and is not any more is shutting down or gone. Raises botocore's errors when EC2 is away.
         """
         return await asyncio.to_thread(self._running)
 
     def _running(self) -> dict[str, Instance]:
         filters = [
             {"Name": "tag-key", "Values": [_GROUP_TAG]},
-            {"Name": "instance-state-name", "Values": ["pending", "running"]},
+            {"Name": "instance-state-name", "Values": ["running"]},
         ]
         found: dict[str, Instance] = {}
         token = ""

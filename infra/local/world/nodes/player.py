@@ -114,9 +114,9 @@ class Player:
                 await self._launch(instance)
 
     async def _launch(self, instance: Instance) -> None:
+        instance_type = await self._ec2.instance_type(instance.type)
         mode = instance.tags.get(BOOT_TAG) or (self.orders.boots.popleft() if self.orders.boots else "")
         fault = instance.tags.get(DISK_TAG) or (self.orders.disk_faults.popleft() if self.orders.disk_faults else "")
-        instance_type = await self._ec2.instance_type(instance.type)
         boot: float | None = self.options.boot + random.uniform(0, self.options.boot_jitter)
         if mode == "slow":
             boot = self.options.slow_boot
