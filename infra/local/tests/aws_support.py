@@ -27,6 +27,13 @@ JOIN_HOOK = "tidegate-node-join"
 DRAIN_HOOK = "tidegate-node-drain"
 
 
+LOGS = {
+    "Effect": "Allow",
+    "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+    "Resource": "arn:aws:logs:us-west-2:123456789012:log-group:*",
+}
+
+
 class Aws:
     """An endpoint with the few things that most tests need."""
 
@@ -136,7 +143,7 @@ class Aws:
             FunctionName=name,
             Runtime="provided.al2023",
             Handler="bootstrap",
-            Role=role or self.role("lambda.amazonaws.com"),
+            Role=role or self.role("lambda.amazonaws.com", LOGS),
             Code={"ZipFile": package(code)},
             **({"Timeout": 5, "MemorySize": 256} | more),
         )

@@ -8,5 +8,3 @@ and the reader that deploys `infra/template.yaml`.
 Start it with `python -m world.aws --world DIR --port N --network 127.X.0.0/16`, or in-process with
 `world.aws.server.AwsEndpoint`.
 """
-
-from . import moto_settings  # noqa: F401  (sets what moto reads at import)

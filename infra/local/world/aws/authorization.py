@@ -62,7 +62,11 @@ class Authorizer:
         queue = sqs_backends[self._config.account][self._config.region].queues.get(name)
         if queue is None or not queue.policy:
             return False
-        facts = {"aws:sourcearn": [source_arn], "aws:sourceaccount": [self._config.account]}
+        facts = {
+            "aws:sourcearn": [source_arn],
+            "aws:sourceaccount": [self._config.account],
+            "aws:securetransport": ["true"],
+        }
         request = policies.Request("sqs:SendMessage", (queue_arn,), facts, service)
         return policies.allowed([json.loads(queue.policy)], request)
 
@@ -71,7 +75,12 @@ class Authorizer:
         if role is None:
             return []
         texts = list(role.policies.values())
-        texts += [policy.document for policy in role.managed_policies.values()]
+        texts += [
+            version.document
+            for policy in role.managed_policies.values()
+            for version in policy.versions
+            if version.version_id == policy.default_version_id
+        ]
         return [json.loads(text) if isinstance(text, str) else text for text in texts]
 
     def _facts(
@@ -81,7 +90,8 @@ class Authorizer:
             "aws:principalarn": [principal.role_arn or principal.arn],
             "aws:principalaccount": [principal.account],
             "aws:requestedregion": [self._config.region],
-            "aws:securetransport": ["false"],
+            # The endpoint speaks plain HTTP; on AWS every SDK speaks TLS.
+            "aws:securetransport": ["true"],
         }
         if call.service == "events" and call.operation == "PutEvents":
             entries = call.params.get("Entries", [])

@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl, quote
 from moto.iam.models import iam_backends
 from moto.sts.models import AssumedRole, sts_backends
 
+from . import policies
 from .config import Config
 from .errors import ApiError
 from .wire import Signature
@@ -65,14 +66,9 @@ class Identities:
             return False
         document = role.assume_role_policy_document
         document = json.loads(document) if isinstance(document, str) else document
-        statements = document.get("Statement", [])
-        for statement in statements if isinstance(statements, list) else [statements]:
-            trusted = statement.get("Principal", {})
-            services = trusted.get("Service", []) if isinstance(trusted, dict) else []
-            services = [services] if isinstance(services, str) else services
-            if statement.get("Effect") == "Allow" and service_principal in services:
-                return True
-        return False
+        facts = {"aws:sourceaccount": [self._config.account]}
+        request = policies.Request("sts:AssumeRole", None, facts, service_principal)
+        return policies.allowed([document], request)
 
     def role(self, role_arn: str) -> Any | None:
         for role in iam_backends[self._config.account][PARTITION].roles.values():

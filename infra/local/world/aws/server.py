@@ -19,6 +19,7 @@ from .authorization import Authorizer
 from .autoscaling.engine import Engine
 from .autoscaling.operations import Operations as AutoScaling
 from .calls import CallLog
+from .cloudwatch import CloudWatch
 from .config import Config
 from .ec2 import Ec2
 from .eks import Eks
@@ -26,6 +27,7 @@ from .events.bus import EventBus
 from .events.delivery import Delivery
 from .events.schedules import Schedules
 from .front_door import FrontDoor
+from .iam import Iam
 from .identity import Identities
 from .lambda_service.operations import Operations as Lambda
 from .lambda_service.service import LambdaService
@@ -83,10 +85,11 @@ class AwsEndpoint:
         self.autoscaling = AutoScaling(config, self.engine, self.ec2)
         self.eks = Eks(config, self.ec2, self.autoscaling)
         self.eks.make_cluster()
+        cloudwatch = CloudWatch(config)
         self.functions = LambdaService(
-            config, self.identities, self.authorizer, self.timers, self.calls
+            config, self.identities, self.authorizer, self.timers, self.calls, cloudwatch
         )
-        self.executions = ExecutionService(config, self.bus, self.timers, stretch)
+        self.executions = ExecutionService(config, self.bus, self.timers, cloudwatch, stretch)
         self.schedules = Schedules(config, self.timers, self.bus, self.delivery)
         self.admin = Admin()
         door = FrontDoor(
@@ -99,6 +102,7 @@ class AwsEndpoint:
                 "ec2": self.ec2,
                 "eks": self.eks,
                 "events": self.bus,
+                "iam": Iam(config),
                 "lambda": Lambda(self.functions),
                 "states": StepFunctions(config, self.identities, self.executions),
             },
@@ -116,7 +120,7 @@ class AwsEndpoint:
         self.delivery.start_execution = self._start_execution
         self.delivery.invoke_function = self._invoke_function
         self._admin_routes()
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
 
     def start(self) -> AwsEndpoint:
         self._thread.start()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import queue
 import signal
 import subprocess
+import sys
+import termios
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +21,9 @@ from .spawn import Spawner
 
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html: init phase, 10 s.
 INIT_SECONDS = 10.0
+# A runtime asks for the next invocation within a millisecond of its answer; one that does not is
+# busy with something after it, and its log lines then come late.
+SETTLE_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,8 @@ class Deployed:
     variables: tuple[tuple[str, str], ...]
     task_root: Path
     log_group: str
+    log_format: str
+    """Of the platform's own lines: Text or JSON."""
 
 
 class Environment:
@@ -57,6 +65,7 @@ class Environment:
         self._current: Invocation | None = None
         self._frozen = False
         self._dead = threading.Event()
+        self._asked_again = threading.Event()
         self._ready = threading.Event()
         self._api = RuntimeApi(self)
         started = time.monotonic()
@@ -81,6 +90,7 @@ class Environment:
             self._ready.set()
         with self._lock:
             self._current = None
+            self._asked_again.set()
             if self._queue.empty() and not self._dead.is_set():
                 # Between invocations an environment does not run, as on AWS: no timer fires, no
                 # background task goes on, connections grow old.
@@ -107,6 +117,7 @@ class Environment:
             return
         invocation.begin()
         self.printed.clear()
+        self._asked_again.clear()
         with self._lock:
             self._queue.put(invocation)
             if self._frozen:
@@ -140,6 +151,21 @@ class Environment:
             invocation.crash("Sandbox.Timedout", f"Task timed out after {INIT_SECONDS:.2f} seconds")
             return False
         return True
+
+    def settle(self) -> None:
+        """Waits, not long, until the process has asked for more and all that it printed is read."""
+        self._asked_again.wait(SETTLE_SECONDS)
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while self._unread() and time.monotonic() < deadline:
+            time.sleep(0.001)
+
+    def _unread(self) -> bool:
+        assert self.process.stdout is not None
+        try:
+            count = fcntl.ioctl(self.process.stdout.fileno(), termios.FIONREAD, b"\0\0\0\0")
+        except (OSError, ValueError):
+            return False
+        return int.from_bytes(count, sys.byteorder) > 0
 
     def peak_memory_kb(self) -> int | None:
         """VmHWM of the process, or None when it is gone."""
@@ -177,6 +203,7 @@ class Environment:
         self.process.wait()
         self._dead.set()
         self._ready.set()
+        self._asked_again.set()
         invocation = self._current
         if invocation is not None:
             self._explain_death(invocation)

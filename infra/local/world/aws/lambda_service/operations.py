@@ -23,6 +23,10 @@ class Operations:
             return self._invoke(call)
         if call.operation == "CreateFunction":
             self._service.check_role(call.params["Role"])
+        if call.operation in ("CreateFunction", "UpdateFunctionConfiguration"):
+            name = str(call.params["FunctionName"]).rsplit(":", 1)[-1]
+            if call.params.get("LoggingConfig"):
+                self._service.logging_configs[name] = call.params["LoggingConfig"]
         if call.operation in ("InvokeAsync", "InvokeWithResponseStream"):
             raise NotPlayed("lambda", call.operation)
         return None

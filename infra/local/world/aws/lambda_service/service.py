@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import io
 import logging
 import re
@@ -18,13 +17,14 @@ from moto.awslambda.models import lambda_backends
 
 from ..authorization import Authorizer
 from ..calls import CallLog
+from ..cloudwatch import CloudWatch
 from ..config import Config
 from ..errors import ApiError
 from ..identity import Identities, Principal
 from ..timers import Timers
 from .environment import Deployed, Environment
 from .invocation import Answer, Invocation, Refused
-from .records import Records
+from .records import LogStream, Records
 from .spawn import Spawner
 
 log = logging.getLogger(__name__)
@@ -48,19 +48,23 @@ class LambdaService:
         authorizer: Authorizer,
         timers: Timers,
         calls: CallLog,
+        cloudwatch: CloudWatch,
     ):
         self._config = config
         self._identities = identities
         self._authorizer = authorizer
         self._timers = timers
         self._calls = calls
-        self._records = Records(config)
+        self._records = Records(config, cloudwatch, authorizer)
         self._spawner = Spawner()
         self._lock = threading.Lock()
         self._idle: dict[Deployed, list[Environment]] = {}
         self._all: set[Environment] = set()
         self._active: dict[str, int] = {}
         self._kill_next: dict[str, float] = {}
+        self._streams: dict[Environment, LogStream] = {}
+        self.logging_configs: dict[str, dict[str, Any]] = {}
+        """LoggingConfig by function name: moto does not keep it."""
         self._stopped = False
         self.endpoint = ""
         """Set by the server: what functions find in AWS_ENDPOINT_URL."""
@@ -168,8 +172,8 @@ class LambdaService:
     def _run(self, deployed: Deployed, invocation: Invocation) -> Answer:
         environment, cold = self._environment(deployed)
         doom = self._kill_next.pop(deployed.name, None)
-        tell = environment.line
-        tell(f"START RequestId: {invocation.request_id} Version: $LATEST")
+        stream = self._streams[environment]
+        stream.started(invocation.request_id)
 
         def begin() -> None:
             if doom is not None:
@@ -179,6 +183,7 @@ class LambdaService:
 
         environment.run(invocation, begin)
         ended = time.monotonic()
+        environment.settle()
         peak = environment.peak_memory_kb()
         answer = invocation.answer
         assert answer is not None
@@ -189,32 +194,11 @@ class LambdaService:
             exceeded.crash("Runtime.ExitError", "Runtime exited with error: signal: killed")
             answer = exceeded.answer
             assert answer is not None
-            tell(f"memory: {peak} kB used of {deployed.memory_mb} MB")
+            stream.line(f"memory: {peak} kB used of {deployed.memory_mb} MB")
         duration = (ended - (invocation.started or ended)) * 1000
         self._release(environment)
-        self._report(deployed, environment, answer, cold, duration, peak, tell)
-        tail = "\n".join(environment.printed).encode()[-LONGEST_TAIL:]
-        return dataclasses.replace(answer, log_tail=tail)
-
-    def _report(
-        self,
-        deployed: Deployed,
-        environment: Environment,
-        answer: Answer,
-        cold: bool,
-        duration: float,
-        peak: int | None,
-        tell: Any,
-    ) -> None:
         init = environment.init_millis if cold else None
-        used = "" if peak is None else f"\tMax Memory Used: {-(-peak // 1024)} MB"
-        tell(f"END RequestId: {answer.request_id}")
-        tell(
-            f"REPORT RequestId: {answer.request_id}\tDuration: {duration:.2f} ms\t"
-            f"Billed Duration: {-(-int(duration * 100) // 100)} ms\t"
-            f"Memory Size: {deployed.memory_mb} MB{used}"
-            + ("" if init is None else f"\tInit Duration: {init:.2f} ms")
-        )
+        stream.ended(answer, duration, init, peak)
         self._records.invocation(
             {
                 "function": deployed.name,
@@ -228,6 +212,8 @@ class LambdaService:
                 "error": _error_type(answer),
             }
         )
+        tail = "\n".join(environment.printed).encode()[-LONGEST_TAIL:]
+        return dataclasses.replace(answer, log_tail=tail)
 
     def _environment(self, deployed: Deployed) -> tuple[Environment, bool]:
         with self._lock:
@@ -246,16 +232,13 @@ class LambdaService:
         return self._start(deployed), True
 
     def _start(self, deployed: Deployed) -> Environment:
-        stream = f"{dt.datetime.now(dt.UTC):%Y/%m/%d}/[$LATEST]{uuid.uuid4().hex}"
-
-        def line(text: str) -> None:
-            self._records.lines(deployed, stream, [text])
-
+        stream = self._records.stream(deployed)
         environment = Environment(
-            deployed, self._variables(deployed, stream), self._spawner, line
+            deployed, self._variables(deployed, stream.name), self._spawner, stream.line
         )
         with self._lock:
             self._all.add(environment)
+            self._streams[environment] = stream
         return environment
 
     def _variables(self, deployed: Deployed, stream: str) -> dict[str, str]:
@@ -305,9 +288,10 @@ class LambdaService:
         environment.kill()
         with self._lock:
             self._all.discard(environment)
+            self._streams.pop(environment, None)
 
     def _deployed(self, function: Any) -> Deployed:
-        logging_config = getattr(function, "logging_config", None) or {}
+        logs = self.logging_configs.get(function.function_name, {})
         return Deployed(
             name=function.function_name,
             arn=function.function_arn,
@@ -317,7 +301,8 @@ class LambdaService:
             memory_mb=int(function.memory_size or 128),
             variables=tuple(sorted(dict(function.environment_vars or {}).items())),
             task_root=self._task_root(function),
-            log_group=logging_config.get("LogGroup") or f"/aws/lambda/{function.function_name}",
+            log_group=logs.get("LogGroup") or f"/aws/lambda/{function.function_name}",
+            log_format=logs.get("LogFormat") or "Text",
         )
 
     def _task_root(self, function: Any) -> Path:

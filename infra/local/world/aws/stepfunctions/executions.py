@@ -11,6 +11,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..cloudwatch import CloudWatch
 from ..config import Config
 from ..ec2 import Bus
 from ..errors import ApiError
@@ -19,6 +20,8 @@ from . import errors
 from .errors import Aborted, StateError, TimedOut
 from .history import History, Trail, compact
 from .interpreter import Run, Tasks, Variables, Walk, decorated, run_program, stamp
+from .logs import log_listener
+from .machines import Machine
 from .scope import Scope
 
 log = logging.getLogger(__name__)
@@ -29,28 +32,13 @@ RUNNING = "RUNNING"
 
 
 @dataclass
-class Machine:
-    arn: str
-    name: str
-    definition_text: str
-    definition: dict[str, Any]
-    role_arn: str
-    created_at: dt.datetime
-    updated_at: dt.datetime
-    logging: dict[str, Any] = field(default_factory=lambda: {"level": "OFF"})
-    tracing: dict[str, Any] = field(default_factory=lambda: {"enabled": False})
-    tags: dict[str, str] = field(default_factory=dict)
-    revision: str = field(default_factory=lambda: str(uuid.uuid4()))
-
-
-@dataclass
 class Execution:
     arn: str
     name: str
     machine: Machine
     input_text: str
     started_at: dt.datetime
-    history: History = field(default_factory=History)
+    history: History
     scope: Scope = field(default_factory=Scope)
     status: str = RUNNING
     stopped_at: dt.datetime | None = None
@@ -65,8 +53,16 @@ class ExecutionService:
 
     tasks: Tasks
 
-    def __init__(self, config: Config, bus: Bus, timers: Timers, stretch: float = 1.0):
+    def __init__(
+        self,
+        config: Config,
+        bus: Bus,
+        timers: Timers,
+        cloudwatch: CloudWatch,
+        stretch: float = 1.0,
+    ):
         self._config = config
+        self._cloudwatch = cloudwatch
         self._bus = bus
         self._timers = timers
         self._stretch = stretch
@@ -99,7 +95,9 @@ class ExecutionService:
                 if known.status == RUNNING and known.input_text == text:
                     return known
                 raise ApiError("ExecutionAlreadyExists", f"Execution Already Exists: '{arn}'", 400)
-            execution = Execution(arn, name, machine, text, dt.datetime.now(dt.UTC))
+            now = dt.datetime.now(dt.UTC)
+            listener = log_listener(self._cloudwatch, machine, arn, now)
+            execution = Execution(arn, name, machine, text, now, History(listener))
             self.executions[arn] = execution
         timeout = machine.definition.get("TimeoutSeconds")
         if timeout is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import threading
+from collections.abc import Callable
 from typing import Any
 
 
@@ -13,8 +14,10 @@ def compact(value: Any) -> str:
 
 
 class History:
-    def __init__(self) -> None:
+    def __init__(self, listener: Callable[[dict[str, Any]], None] | None = None) -> None:
+        """`listener` is told each event after it was added."""
         self._lock = threading.Lock()
+        self._listener = listener
         self.events: list[dict[str, Any]] = []
 
     def add(self, kind: str, previous: int, details: dict[str, Any] | None = None) -> int:
@@ -27,8 +30,11 @@ class History:
                 "id": number,
                 "previousEventId": previous,
             }
-            self.events.append(event | (details or {}))
-            return number
+            event |= details or {}
+            self.events.append(event)
+        if self._listener is not None:
+            self._listener(event)
+        return number
 
 
 class Trail:

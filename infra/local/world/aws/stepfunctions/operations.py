@@ -12,7 +12,8 @@ from ..errors import ApiError, NotPlayed
 from ..identity import Identities
 from ..wire import Call
 from . import definition
-from .executions import Execution, ExecutionService, Machine
+from .executions import Execution, ExecutionService
+from .machines import Machine
 
 SERVICE = "states.amazonaws.com"
 PAGE = 100

@@ -51,6 +51,7 @@ def _apply_function(properties: dict[str, Any], known: Made | None, context: Con
         TracingConfig=properties.get("TracingConfig"),
         LoggingConfig=properties.get("LoggingConfig"),
         EphemeralStorage=properties.get("EphemeralStorage"),
+        VpcConfig=properties.get("VpcConfig"),
     )
     package = _archive(properties, context)
     if known is not None and known.reference == name:
@@ -267,7 +268,7 @@ HANDLERS: dict[str, Handler] = {
     "AWS::Lambda::Function": handler(
         "FunctionName Code Role Handler Runtime Description Timeout MemorySize Environment "
         "TracingConfig LoggingConfig EphemeralStorage Architectures Tags PackageType "
-        "ReservedConcurrentExecutions",
+        "ReservedConcurrentExecutions VpcConfig",
         _apply_function,
         _delete_function,
     ),

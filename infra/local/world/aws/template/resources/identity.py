@@ -9,7 +9,10 @@ from .base import Context, Handler, Made, handler, present, tags
 
 
 def _text(document: Any) -> str:
-    return document if isinstance(document, str) else json.dumps(document)
+    if isinstance(document, str):
+        return document
+    # SAM's own policies state no version, which AWS accepts and moto refuses.
+    return json.dumps({"Version": "2012-10-17"} | document)
 
 
 def _apply_role(properties: dict[str, Any], known: Made | None, context: Context) -> Made:
