@@ -34,18 +34,19 @@ def make_entry(url: str, role_arn: str, groups: list[str], **more: str) -> None:
     client(url, "eks").create_access_entry(clusterName=CLUSTER, principalArn=role_arn, kubernetesGroups=groups, **more)
 
 
-def token(url: str, role_arn: str, session: str = "i-0123", cluster: str = CLUSTER) -> str:
-    """A token for a session of the role."""
+def token(url: str, role_arn: str, session: str = "i-0123", cluster: str = CLUSTER, region: str = REGION) -> str:
+    """A token for a session of the role, signed for the STS of `region`; that of `aws-global` is the global one."""
     given = client(url, "sts").assume_role(RoleArn=role_arn, RoleSessionName=session)["Credentials"]
     credentials = Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
-    return token_of(credentials, cluster)
+    return token_of(credentials, cluster, region)
 
 
-def token_of(credentials: Credentials, cluster: str = CLUSTER) -> str:
+def token_of(credentials: Credentials, cluster: str = CLUSTER, region: str = REGION) -> str:
+    host, scope = ("sts.amazonaws.com", "us-east-1") if region == "aws-global" else (f"sts.{region}.amazonaws.com", region)
     request = AWSRequest(
         "GET",
-        f"https://sts.{REGION}.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15",
+        f"https://{host}/?Action=GetCallerIdentity&Version=2011-06-15",
         headers={"x-k8s-aws-id": cluster},
     )
-    SigV4QueryAuth(credentials, "sts", REGION, expires=60).add_auth(request)
+    SigV4QueryAuth(credentials, "sts", scope, expires=60).add_auth(request)
     return "k8s-aws-v1." + base64.urlsafe_b64encode(request.url.encode()).rstrip(b"=").decode()

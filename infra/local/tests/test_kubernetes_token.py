@@ -42,6 +42,10 @@ def test_a_fresh_token_is_a_call_to_sts_with_its_query_as_it_was_signed():
     assert "X-Amz-SignedHeaders=host%3Bx-k8s-aws-id" in call.query
 
 
+def test_a_token_signed_for_the_global_sts_is_one_too():
+    assert read_token(token("https://sts.amazonaws.com/"), REGION, NOW).host == "sts.amazonaws.com"
+
+
 def test_a_token_lives_for_fifteen_minutes_whatever_it_says_of_its_expiry():
     assert read_token(token(X_Amz_Date="20260301T114501Z", X_Amz_Expires="60"), REGION, NOW)
     assert "expired at 2026-03-01T11:59:59Z" in refusal(token(X_Amz_Date="20260301T114459Z", X_Amz_Expires="900"))

@@ -53,6 +53,12 @@ def test_a_role_with_a_path_is_found_though_sts_leaves_the_path_out(aws: str, we
     assert review(webhook, token(aws, role))["user"]["groups"] == ["tidegate:pathed"]
 
 
+def test_a_session_that_signed_for_the_global_sts_is_known_as_well(aws: str, webhook: TokenWebhook):
+    role = make_role(aws, "old-client")
+    make_entry(aws, role, ["tidegate:old-client"])
+    assert review(webhook, token(aws, role, region="aws-global"))["user"]["groups"] == ["tidegate:old-client"]
+
+
 def test_an_access_entrys_own_user_name_has_its_placeholders_filled_in(aws: str, webhook: TokenWebhook):
     role = make_role(aws, "named")
     make_entry(aws, role, [], username="{{AccountID}}:{{SessionName}}")

@@ -14,6 +14,14 @@ TOKEN_CACHE_SECONDS = 5
 AUDIT_LOG_MEGABYTES = 100
 # Kubernetes' default since 1.32, which EKS has. kwokctl's own is 40 s times a factor of 5.
 NODE_MONITOR_GRACE_SECONDS = 50
+# The address that pods would find the API server at. Nobody does here; left out, the API server looks for a default
+# route and ends where there is none, as on a machine that is offline.
+ADVERTISED = LOOPBACK
+# What EKS takes by default.
+SERVICE_ADDRESSES = "10.100.0.0/16"
+# There is one of each. With leader election, one that cannot renew its lease for 10 s, as while the API server is away or
+# the machine is very busy, ends itself.
+SINGLE = {"leader-elect": "false"}
 # kwok plays the nodes with this annotation and their pods; all other nodes are somebody else's.
 FAKE_NODES = "kwok.x-k8s.io/node=fake"
 
@@ -43,6 +51,10 @@ def kwokctl_configuration(tools: Path, ports: Ports, files: Files, has_webhook: 
     programs = tools / "bin"
     apiserver = {
         "enable-admission-plugins": "NodeRestriction",
+        "advertise-address": ADVERTISED,
+        # A loopback address is no valid endpoint of the service `kubernetes`, which nobody uses here.
+        "endpoint-reconciler-type": "none",
+        "service-cluster-ip-range": SERVICE_ADDRESSES,
         "audit-policy-file": files.audit_policy,
         "audit-log-path": files.audit_log,
         "audit-log-maxsize": AUDIT_LOG_MEGABYTES,
@@ -81,8 +93,11 @@ def kwokctl_configuration(tools: Path, ports: Ports, files: Files, has_webhook: 
         "componentsPatches": [
             # kwokctl turns authorization on as Node,RBAC.
             _patch("kube-apiserver", apiserver),
+            # The cluster does not outlive the world, and a disk that is busy with a build holds up every write.
+            _patch("etcd", {"unsafe-no-fsync": "true"}),
             # As on EKS: each controller has an identity, and rights, of its own; else all of them were the administrator.
-            _patch("kube-controller-manager", {"use-service-account-credentials": "true"}),
+            _patch("kube-controller-manager", {"use-service-account-credentials": "true"} | SINGLE),
+            _patch("kube-scheduler", SINGLE),
             _patch("kwok-controller", {"manage-all-nodes": "false", "manage-nodes-with-annotation-selector": FAKE_NODES}),
         ],
     }

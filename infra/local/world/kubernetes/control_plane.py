@@ -21,6 +21,8 @@ NAME = "tidegate"
 API_SERVER = "kube-apiserver"
 # As kwokctl names their programs, pid files and logs.
 COMPONENTS = ("etcd", API_SERVER, "kube-controller-manager", "kube-scheduler", "kwok-controller")
+# What kwokctl itself runs as, and asks with whether the API server is there.
+KWOKCTLS_OWN = ("kwokctl", "kubectl")
 CONFIGURATION = "kwokctl.json"
 # Where a component can be asked whether it is well: kwokctl's option that sets its port.
 SERVING_PORTS = {
@@ -29,12 +31,17 @@ SERVING_PORTS = {
     "kube-scheduler": "kubeSchedulerPort",
     "kwok-controller": "kwokControllerPort",
 }
+# Without these two nothing else can be well.
+VITAL = ("etcd", API_SERVER)
 START_SECONDS = 120
 READY_SECONDS = 60
+# The controller manager gives up when the API server is not there 10 s after its own start, which a busy machine exceeds.
+REVIVALS = 3
+POLL_SECONDS = 0.1
 # With connections open the API server takes its time over SIGTERM; a test wants it away, not well-mannered.
 API_SERVER_GRACE_SECONDS = 3
 # Nothing here outlives the world, so there is nothing to save by ending in order.
-STOP_GRACE_SECONDS = 2
+STOP_GRACE_SECONDS = 0
 ATTEMPTS = 3
 PORT_TAKEN = "address already in use"
 
@@ -91,7 +98,10 @@ class ControlPlane:
         """Ends every process and removes the cluster's data; the logs and the audit log stay."""
         # Not by `kwokctl delete cluster`: it kills the pids that it has noted, also if they are somebody else's by now,
         # and it does not know of what a creation that was cut off has started.
-        processes.end(processes.running((*COMPONENTS, "kwokctl"), self._home), STOP_GRACE_SECONDS)
+        processes.end(processes.running(["kwokctl"], self._home), STOP_GRACE_SECONDS)
+        # Looked for only now, and until there is none: a kwokctl that still ran has gone on starting them.
+        while left := processes.running((*COMPONENTS, *KWOKCTLS_OWN), self._home):
+            processes.end(left, STOP_GRACE_SECONDS)
         shutil.rmtree(self._home, ignore_errors=True)
         self.kubeconfig.unlink(missing_ok=True)
 
@@ -102,15 +112,8 @@ class ControlPlane:
         (self._cluster / "pids" / f"{API_SERVER}.pid").unlink(missing_ok=True)
 
     def start_apiserver(self) -> None:
-        """Starts it again under the same address, and with it what ended because it was away.
-
-        The controller manager and the scheduler give up when they cannot renew their leases for 10 s; on EKS, too,
-        they are then started anew. Raises ControlPlaneFailed.
-        """
-        for pids in (self._cluster / "pids").glob("*.pid"):
-            if not processes.running([pids.stem], self._cluster):
-                pids.unlink()
-        self._kwokctl("start", "cluster", timeout=START_SECONDS)
+        """Starts it again under the same address, and with it what ended because it was away. Raises ControlPlaneFailed."""
+        self._revive()
         self._wait_until_ready()
 
     def pids(self) -> list[int]:
@@ -142,7 +145,7 @@ class ControlPlane:
             cluster_config.write(self._files.token_webhook, cluster_config.token_webhook(token_webhook_url))
         stages = sorted((self._tools / "kwok-stages").glob("*.yaml"))
         configurations = [f"--config={path}" for path in (configuration, *stages)]
-        self._kwokctl("create", "cluster", f"--kubeconfig={self._home / 'kwokctl.kubeconfig'}", *configurations, timeout=START_SECONDS)
+        self._kwokctl("create", "cluster", f"--kubeconfig={self._home / 'kwokctl.kubeconfig'}", *configurations)
         self._wait_until_ready()
         self._write_kubeconfig(self._access())
 
@@ -159,21 +162,37 @@ class ControlPlane:
         options = json.loads((self._home / CONFIGURATION).read_text())["options"]
         return {component: options[option] for component, option in SERVING_PORTS.items()}
 
+    def _revive(self) -> None:
+        """Starts the components that do not run, as they were started before."""
+        for pids in (self._cluster / "pids").glob("*.pid"):
+            # By these files kwokctl knows what runs, and a pid may be somebody else's by now.
+            if not processes.running([pids.stem], self._cluster):
+                pids.unlink()
+        self._kwokctl("start", "cluster")
+
     def _wait_until_ready(self) -> None:
         """Waits until every component says so of itself. /readyz and /healthz are open to everybody."""
         deadline = time.monotonic() + READY_SECONDS
+        revivals = REVIVALS
         waiting = {name: f"https://{LOOPBACK}:{port}" for name, port in self._ports().items()}
         while waiting:
             for name, address in list(waiting.items()):
                 if _ready(f"{address}/{'readyz' if name == API_SERVER else 'healthz'}"):
                     del waiting[name]
             gone = [name for name in COMPONENTS if not processes.running([name], self._cluster)]
-            late = sorted(waiting) if time.monotonic() > deadline else []
-            if gone or late:
-                what = f"ended at once: {', '.join(gone)}" if gone else f"not ready after {READY_SECONDS} s: {', '.join(late)}"
-                raise ControlPlaneFailed(f"{what}; see {self.world / 'logs' / f'{(gone or late)[0]}.log'}")
+            if gone and (revivals == 0 or not set(gone).isdisjoint(VITAL)):
+                raise self._failed(gone, "ended at once")
+            if gone and API_SERVER not in waiting:
+                self._revive()
+                revivals -= 1
+            if waiting and time.monotonic() > deadline:
+                raise self._failed(sorted(waiting), f"not ready after {READY_SECONDS} s")
             if waiting:
-                time.sleep(0.1)
+                time.sleep(POLL_SECONDS)
+
+    def _failed(self, components: list[str], what: str) -> ControlPlaneFailed:
+        log = self.world / "logs" / f"{components[0]}.log"
+        return ControlPlaneFailed(f"{what}: {', '.join(components)}; see {log}")
 
     def _port_was_taken(self) -> bool:
         for name in COMPONENTS:
@@ -182,26 +201,48 @@ class ControlPlane:
                 return True
         return False
 
-    def _kwokctl(self, *arguments: str, timeout: float, check: bool = True) -> None:
+    def _kwokctl(self, *arguments: str) -> None:
+        """Raises ControlPlaneFailed, also as soon as a vital component has ended: kwokctl would wait two minutes for it."""
         log = self.world / "logs" / "kwokctl.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
         command = [str(self._tools / "bin" / "kwokctl"), f"--name={NAME}", *arguments]
+        deadline = time.monotonic() + START_SECONDS
         with log.open("a") as output:
             output.write(f"$ {' '.join(command)}\n")
             output.flush()
-            try:
-                done = subprocess.run(
-                    command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, timeout=timeout, env=self._environment()
-                )
-            except subprocess.TimeoutExpired:
-                raise ControlPlaneFailed(f"kwokctl {arguments[0]} took longer than {timeout:.0f} s; see {log}") from None
-        if check and done.returncode != 0:
+            child = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=self._environment())
+        try:
+            while child.poll() is None:
+                ended = [name for name in VITAL if self._has_ended(name)]
+                if ended:
+                    raise self._failed(ended, "ended at once")
+                if time.monotonic() > deadline:
+                    raise ControlPlaneFailed(f"kwokctl {arguments[0]} took longer than {START_SECONDS} s; see {log}")
+                time.sleep(POLL_SECONDS)
+        finally:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+        if child.returncode != 0:
             raise ControlPlaneFailed(f"kwokctl {arguments[0]} failed; see {log} and the components' logs beside it")
+
+    def _has_ended(self, component: str) -> bool:
+        """Whether it was started and does not run any more."""
+        try:
+            pid = (self._cluster / "pids" / f"{component}.pid").read_text()
+        except FileNotFoundError:
+            return False
+        # kwokctl makes the file first and writes the pid then.
+        return pid.isdigit() and not processes.alive(int(pid))
 
     def _environment(self) -> dict[str, str]:
         """The caller's environment without what would lead kwokctl or kubectl out of this world."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("KWOK_") and "proxy" not in name.lower()}
-        return kept | {"KWOK_WORKDIR": str(self._home), "KUBECONFIG": str(self._home / "kwokctl.kubeconfig")}
+        return kept | {
+            "KWOK_WORKDIR": str(self._home),
+            "KUBECONFIG": str(self._home / "kwokctl.kubeconfig"),
+            # kwokctl takes the first kubectl of the path, before the one that it is configured with.
+            "PATH": f"{self._tools / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        }
 
 
 def _ready(url: str) -> bool:

@@ -61,8 +61,11 @@ def alive(pid: int) -> bool:
 
 
 def end(pids: list[int], grace_seconds: float) -> None:
-    """SIGTERM, then SIGKILL to what is still there after `grace_seconds`. Returns when all are gone."""
-    for sign, seconds in ((signal.SIGTERM, grace_seconds), (signal.SIGKILL, 10.0)):
+    """SIGTERM, then SIGKILL to what is still there after `grace_seconds` (0: at once). Returns when all are gone."""
+    steps = [(signal.SIGKILL, 10.0)]
+    if grace_seconds > 0:
+        steps.insert(0, (signal.SIGTERM, grace_seconds))
+    for sign, seconds in steps:
         pids = [pid for pid in pids if alive(pid)]
         for pid in pids:
             try:

@@ -43,14 +43,15 @@ class PresignedCall:
     access_key_id: str
 
 
-def sts_host(region: str) -> str:
-    return f"sts.{region}.amazonaws.com"
+def sts_hosts(region: str) -> tuple[str, str]:
+    """The region's own STS, and the global one, which old clients sign for."""
+    return f"sts.{region}.amazonaws.com", "sts.amazonaws.com"
 
 
 def read_token(token: str, region: str, now: dt.datetime) -> PresignedCall:
     """The call that STS is to be asked to confirm.
 
-    EKS takes a URL of any region's STS; this world plays one region, so one host is valid. `now` is an aware time.
+    EKS takes a URL of any region's STS; this world plays one region, so only that one's. `now` is an aware time.
     Raises TokenRefused.
     """
     if len(token.encode()) > LONGEST_TOKEN_BYTES:
@@ -60,8 +61,8 @@ def read_token(token: str, region: str, now: dt.datetime) -> PresignedCall:
     url = _decoded(token.removeprefix(PREFIX))
     if url.scheme != "https":
         raise TokenRefused(f"the URL's scheme is {url.scheme!r}, not https")
-    if url.netloc != sts_host(region):
-        raise TokenRefused(f"the URL's host is {url.netloc!r}, not {sts_host(region)}")
+    if url.netloc not in sts_hosts(region):
+        raise TokenRefused(f"the URL's host is {url.netloc!r}, not {' or '.join(sts_hosts(region))}")
     if url.path != "/":
         raise TokenRefused(f"the URL's path is {url.path!r}, not /")
     parameters = _parameters(url.query)
