@@ -9,11 +9,11 @@ from __future__ import annotations
 import io
 import re
 import uuid
-import warnings
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
+import moto.core.errors
 from moto.core.model import OperationModel
 from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.request import Request, determine_request_protocol
@@ -25,8 +25,9 @@ from werkzeug.wrappers import Response
 
 from .errors import ApiError
 
-# Codes that no model lists (ValidationError of Auto Scaling, our own) are serialized all the same.
-warnings.filterwarnings("ignore", message=".*does not match an error shape")
+# moto warns of each error code that no model lists (Auto Scaling's ValidationError, AccessDenied), and
+# serializes it all the same.
+moto.core.errors.warn = lambda *_, **__: None
 
 # Signing name (the service part of the credential scope) -> name of the service model.
 MODEL_OF_SIGNING_NAME = {
@@ -168,7 +169,8 @@ def serialize(call: Call, result: Any) -> Response:
     status = serialized["status_code"]
     if isinstance(result, ApiError):
         status = result.status or status
-        headers.setdefault("x-amzn-ErrorType", result.code)
+        if "x-amzn-errortype" not in map(str.lower, headers):
+            headers["x-amzn-ErrorType"] = result.code
     if isinstance(body, bytes):
         text = body
     else:

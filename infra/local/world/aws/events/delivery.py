@@ -99,7 +99,7 @@ class Delivery:
             name,
             text,
             message_attributes={
-                key: {"data_type": "String", "string_value": value}
+                key: {"DataType": "String", "StringValue": value}
                 for key, value in attributes.items()
             }
             or None,
