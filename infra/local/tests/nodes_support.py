@@ -52,7 +52,11 @@ class SmallWorld:
         self.files = Files(self._wait_for("alluxio/service.json")["files"])
         self._clients = {
             name: boto3.client(
-                name, endpoint_url=aws["endpoint"], region_name="us-west-2", aws_access_key_id="operator", aws_secret_access_key="local"
+                name,
+                endpoint_url=aws["endpoint"],
+                region_name="us-west-2",
+                aws_access_key_id="operator",
+                aws_secret_access_key="local",
             )
             for name in ("ec2", "autoscaling")
         }

@@ -41,8 +41,7 @@ def nodes(world):
     """Names of the two nodes, once they are ready."""
 
     def ready() -> list[str]:
-        conditions = {n["metadata"]["name"]: {c["type"]: c["status"] for c in n["status"]["conditions"]} for n in world.get("nodes")}
-        return sorted(name for name, told in conditions.items() if told["Ready"] == "True")
+        return sorted(node["metadata"]["name"] for node in world.get("nodes") if condition(node, "Ready"))
 
     return eventually(lambda: len(ready()) == 2 and ready(), 30, "two ready nodes")
 
@@ -63,9 +62,13 @@ def worker_pod(world, node: str) -> dict | None:
     return found[0] if found else None
 
 
+def condition(told: dict, type: str) -> bool:
+    return {c["type"]: c["status"] for c in told["status"].get("conditions", [])}.get(type) == "True"
+
+
 def pod_is_ready(world, node: str) -> bool:
     pod = worker_pod(world, node)
-    return bool(pod) and {c["type"]: c["status"] for c in pod["status"].get("conditions", [])}.get("Ready") == "True"
+    return pod is not None and condition(pod, "Ready")
 
 
 def volumes(world, node: str) -> list[dict]:
@@ -195,8 +198,8 @@ def test_an_instance_that_is_told_to_never_joins(world, nodes):
 def test_a_directory_that_is_no_mount_point_is_no_volume_and_makes_the_provisioner_unready(world, nodes):
     world.switch("/disks?fault=not-mounted")
     world.scale_to(3)
-    third = eventually(lambda: {m["node"]: m for m in world.machines().values() if m["state"] == "joined"}.keys() - set(nodes), 20)
-    node = third.pop()
+    joined = lambda: {m["node"] for m in world.machines().values() if m["state"] == "joined"}  # noqa: E731
+    node = eventually(lambda: joined() - set(nodes), 20, "the third node").pop()
     instance = world.machines()[node]["instance"]
     eventually(lambda: node in {n["metadata"]["name"] for n in world.get("nodes")}, 20, "the third node")
     world.label(node, **{"tidegate.dev/instance-id": instance, "fast-disk-node": "pv-nvme"})
@@ -225,10 +228,15 @@ def test_the_label_taken_off_ends_the_worker_and_its_volumes_are_emptied_and_pub
     assert content(emptied) and content(retained)
     world.label(node, **{WORKER_LABEL: ""})
     eventually(lambda: worker_pod(world, node) is None, 30, "the pod is gone")
-    phases = lambda: {v["metadata"]["name"]: (v["status"]["phase"], v["metadata"]["uid"]) for v in volumes(world, node)}  # noqa: E731
-    fresh = lambda: phases().get(emptied["metadata"]["name"], ("", emptied["metadata"]["uid"]))  # noqa: E731
-    eventually(lambda: fresh()[0] == "Available" and fresh()[1] != emptied["metadata"]["uid"], 20, "published again")
-    assert phases()[retained["metadata"]["name"]] == ("Released", retained["metadata"]["uid"])
+
+    def state(volume: dict) -> tuple[str, bool]:
+        """Its phase, and whether it still is the same object."""
+        known = {v["metadata"]["name"]: v for v in volumes(world, node)}
+        now = known.get(volume["metadata"]["name"], {"status": {"phase": "Deleted"}, "metadata": {"uid": ""}})
+        return now["status"]["phase"], now["metadata"]["uid"] == volume["metadata"]["uid"]
+
+    eventually(lambda: state(emptied) == ("Available", False), 20, "published again")
+    assert state(retained) == ("Released", True)
     assert not content(emptied) and content(retained)
 
 
@@ -246,12 +254,13 @@ def test_an_ended_instance_takes_everything_with_it_at_once(world, nodes, worker
 
 def test_a_player_that_was_killed_and_started_again_finds_its_node_with_its_disks_and_restarts_its_pods(world, nodes):
     node = nodes[0]
-    provisioner_pod = lambda: world.get("pods", "-n", "kube-system", f"--field-selector=spec.nodeName={node}")[0]["status"]  # noqa: E731
+    system_pods = ("pods", "-n", "kube-system", f"--field-selector=spec.nodeName={node}")
     disks = world.machines()[node]["disks"]
     world.restart_player()
     eventually(lambda: world.machines().get(node, {}).get("state") == "joined", 20, "the node is taken over")
     assert world.machines()[node]["disks"] == disks
-    eventually(lambda: provisioner_pod()["containerStatuses"][0]["restartCount"] == 1, 20, "restarted")
+    restarts = lambda: world.get(*system_pods)[0]["status"]["containerStatuses"][0]["restartCount"]  # noqa: E731
+    eventually(lambda: restarts() == 1, 20, "restarted")
 
 
 def test_what_a_killed_player_leaves_mounted_is_cleaned_up(world, nodes):

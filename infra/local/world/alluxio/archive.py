@@ -147,8 +147,11 @@ def build(tools: Path) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tools", type=Path, default=os.environ.get("TIDEGATE_TOOLS"), required="TIDEGATE_TOOLS" not in os.environ)
-    print(build(parser.parse_args().tools))
+    parser.add_argument("--tools", type=Path, default=os.environ.get("TIDEGATE_TOOLS"))
+    tools = parser.parse_args().tools
+    if not tools:
+        parser.error("--tools is needed (or TIDEGATE_TOOLS)")
+    print(build(tools))
 
 
 if __name__ == "__main__":

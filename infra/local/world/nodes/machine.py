@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import shutil
-
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ class Machine:
         instance: Instance,
         instance_type: Object,
         settings: Settings,
-        next_pod_address,
+        next_pod_address: Callable[[], str],
         *,
         boot_seconds: float | None,
         disk_fault: str = "",
@@ -259,8 +259,6 @@ class Machine:
 
 
 def _say(log: Path, line: str) -> None:
-
-
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a") as out:
         out.write(f"{now()} {line}\n")
