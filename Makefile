@@ -7,8 +7,8 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 CACHE := $(or $(TIDEGATE_CACHE),$(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/tidegate)
-# Builds outlive checkouts, and are keyed by what they are built with: compiler and dependencies.
-export CARGO_TARGET_DIR ?= $(CACHE)/cargo-$(shell cat Cargo.lock rust-toolchain.toml | sha256sum | cut -c1-12)
+# Builds outlive checkouts; cargo itself keys them by compiler, dependencies and features.
+export CARGO_TARGET_DIR ?= $(CACHE)/cargo-target
 export TIDEGATE_WORLD := $(or $(TIDEGATE_WORLD),$(CURDIR)/.world)
 export PYTHONPATH := $(CURDIR)/infra/local
 export PYTHONDONTWRITEBYTECODE := 1

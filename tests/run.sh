@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# All tests of this repository, from formatting to the cases end to end. Ends with the line "N passed, N failed".
+#
+#   tests/run.sh            everything
+#   tests/run.sh quick      without the local world: seconds, once everything is built
+#   tests/run.sh world      only what needs the local world
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+what="${1:-all}"
+case "$what" in all | quick | world) ;; *)
+    echo "tests/run.sh: $what is neither all, quick nor world" >&2
+    exit 2
+    ;;
+esac
+
+cache="${TIDEGATE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tidegate}"
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$cache/cargo-target}"
+# A world of the tests' own, so that one that somebody plays with is left alone.
+export TIDEGATE_WORLD="$PWD/.world-tests" PYTHONPATH="$PWD/infra/local" PYTHONDONTWRITEBYTECODE=1
+export SAM_CLI_TELEMETRY=0 AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION=us-west-2 NO_COLOR=1
+logs="$PWD/target/test-logs"
+mkdir -p "$logs"
+passed=0 failed=0
+tools=$(infra/local/setup/install.sh) || exit 1
+export TIDEGATE_TOOLS="$tools" PATH="$tools/bin:$PATH"
+
+say() { printf '%s\n' "$*"; }
+
+# run NAME COMMAND...: counts as one test, or as many as its runner says it ran.
+run() {
+    local name="$1" began=$SECONDS status log="$logs/$1.log"
+    shift
+    say "test: $name"
+    "$@" >"$log" 2>&1 </dev/null
+    status=$?
+    count "$log" "$status"
+    local counted=$?
+    if ((status == 0 && counted == 0)); then
+        say "test: $name ok ($((SECONDS - began)) s)"
+    else
+        say "test: $name FAILED ($((SECONDS - began)) s), the end of $log:"
+        tail -n 60 "$log"
+    fi
+    return $status
+}
+
+# Adds what a log says of its runner's counts; a command that is no runner is one test.
+count() {
+    local good=0 bad=0 line
+    line=$(grep -aE '^ *Summary \[' "$1" | tail -n 1)
+    [[ -n "$line" ]] || line=$(grep -aE '^=* ?[0-9]+ (passed|failed|error).* in [0-9.]+s' "$1" | tail -n 1)
+    if [[ -n "$line" ]]; then
+        good=$(number "$line" passed)
+        bad=$(($(number "$line" failed) + $(number "$line" 'timed out') + $(number "$line" errors?)))
+        ((bad == 0 && $2 != 0)) && bad=1
+        # A runner that ran nothing has proved nothing.
+        ((good + bad == 0)) && bad=1
+    elif (($2 == 0)); then
+        good=1
+    else
+        bad=1
+    fi
+    passed=$((passed + good)) failed=$((failed + bad))
+    ((bad == 0))
+}
+
+number() { grep -oE "[0-9]+ $2" <<<"$1" | grep -oE '^[0-9]+' | head -n 1 || true; }
+
+rust() { cargo nextest run --config-file tests/nextest.toml --release --locked "$@"; }
+# asl-validator takes one definition at a time.
+definitions() { for file in statemachine/*.asl.json; do asl-validator --json-path "$file" || return 1; done; }
+template() { cfn-lint infra/template.yaml && (cd infra && sam validate --lint --template template.yaml); }
+
+world_up() {
+    local groups
+    # Each case has a group of its own; those that are to be left alone are not in the list.
+    groups=$(grep -rhoE '"case-[a-z-]+"' tests/e2e/*.rs | grep -E 'case-' | tr -d '"' | sort -u | paste -sd,)
+    python3 -m world up --groups "nvme-nodes,$groups" \
+        --parameters '{"JoinLimitSeconds": "120", "DrainLimitSeconds": "150", "EvictLimitSeconds": "40"}'
+}
+
+finish() {
+    [[ "$what" == quick ]] || python3 -m world down
+    say "$passed passed, $failed failed"
+}
+
+if [[ "$what" != world ]]; then
+    run formatting cargo fmt --all --check
+    run lints cargo clippy --release --locked --workspace --all-targets -- -D warnings
+    run dependencies cargo deny --offline check licenses bans sources
+    run build make build
+    run unit-and-contract rust --workspace -E 'not binary(e2e)'
+    run definitions definitions
+    run template template
+    run local-world python3 -m pytest -q -p no:cacheprovider infra/local/tests
+else
+    run build make build
+fi
+if [[ "$what" == quick ]]; then
+    finish
+    exit $((failed > 0))
+fi
+
+trap 'python3 -m world down; exit 130' INT TERM HUP
+if run world-up world_up; then
+    eval "$(python3 -m world env)"
+    run adapters rust --profile world --workspace -E 'binary(real_alluxio) | binary(real_api_server)' --run-ignored only
+    run end-to-end rust --profile world -p tidegate-tests -E 'binary(e2e)'
+fi
+finish
+exit $((failed > 0))
