@@ -1,14 +1,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{Request, Response};
 use kube::api::PatchParams;
-use kube::client::{Body, ClientBuilder};
+use kube::client::{Body, ClientBuilder, DynBody};
 use kube::{Client, Config};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use tidegate_domain::error::{Error, ErrorName, Result};
+use tower::BoxError;
 use tower::buffer::BufferLayer;
 use tower::filter::AsyncFilterLayer;
+use tower::util::BoxService;
 
 use crate::errors::{Asked, classify};
 use crate::login::Login;
@@ -20,6 +23,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(6);
 /// Requests that wait for the connection. A function makes one at a time.
 const WAITING_REQUESTS: usize = 16;
+
+/// What kube makes of a configuration.
+type Connection = BoxService<Request<Body>, Response<Box<DynBody>>, BoxError>;
 
 /// The API server of a cluster, as one function may use it.
 #[derive(Clone)]
@@ -63,20 +69,25 @@ impl Cluster {
         // kube retries 429 fifteen times, over minutes: an eviction that a disruption budget forbids would hang. The
         // state machine retries, in its own time.
         config.default_retry = false;
-        let login = Arc::new(Login::new(login));
+        let connection = ClientBuilder::try_from(config).map_err(|error| defect(error.to_string()))?;
+        Ok(Self::logging_in(function, connection, Login::new(login)))
+    }
+
+    /// Puts the login before a connection.
+    fn logging_in(function: &'static str, connection: ClientBuilder<Connection>, login: Login) -> Self {
+        let login = Arc::new(login);
         let authorizing = Arc::clone(&login);
-        let client = ClientBuilder::try_from(config)
-            .map_err(|error| defect(error.to_string()))?
+        let client = connection
             .with_layer(&BufferLayer::new(WAITING_REQUESTS))
-            .with_layer(&AsyncFilterLayer::new(move |request: http::Request<Body>| {
+            .with_layer(&AsyncFilterLayer::new(move |request: Request<Body>| {
                 Arc::clone(&authorizing).authorize(request)
             }))
             .build();
-        Ok(Self {
+        Self {
             client,
             function,
             login: Some(login),
-        })
+        }
     }
 
     /// A client that is logged in by its own means, such as by a kubeconfig. It must not retry by itself
@@ -123,6 +134,124 @@ impl Cluster {
         PatchParams {
             field_manager: Some(format!("tidegate-{}", self.function)),
             ..PatchParams::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use http::header::AUTHORIZATION;
+    use http_body_util::BodyExt;
+    use tower::{ServiceExt, service_fn};
+
+    use super::*;
+
+    const LIST_NODES: Asked = Asked {
+        verb: "list",
+        resource: "nodes",
+    };
+
+    /// An API server that accepts only tokens with that ending; notes the tokens it was shown.
+    fn server(good: &'static str, shown: &Arc<Mutex<Vec<String>>>) -> ClientBuilder<Connection> {
+        let shown = Arc::clone(shown);
+        let service = service_fn(move |request: Request<Body>| {
+            let token = request.headers()[AUTHORIZATION]
+                .to_str()
+                .expect("text")
+                .to_owned();
+            let accepted = token.ends_with(good);
+            shown.lock().expect("not poisoned").push(token);
+            let (status, body) = if accepted {
+                (200, r#"{"major":"1"}"#)
+            } else {
+                (
+                    401,
+                    r#"{"kind":"Status","code":401,"message":"Unauthorized","reason":"Unauthorized"}"#,
+                )
+            };
+            let body = Body::from(body.as_bytes().to_vec()).map_err(BoxError::from);
+            let body: Box<DynBody> = Box::new(body);
+            let response = Response::builder().status(status).body(body).expect("a response");
+            async move { Ok(response) }
+        });
+        ClientBuilder::new(service.boxed(), "default")
+    }
+
+    async fn version(cluster: &Cluster) -> Result<serde_json::Value> {
+        let request = async || {
+            let request = Request::get("/version")
+                .body(Vec::new())
+                .map_err(kube::Error::HttpError)?;
+            cluster.client.request(request).await
+        };
+        cluster.ask(LIST_NODES, request).await
+    }
+
+    /// Answers `first`, and `second` in place of the refused `first`.
+    fn two_tokens(refused: Option<String>) -> impl Future<Output = Result<String>> {
+        let token = if refused.as_deref() == Some("first") {
+            "second"
+        } else {
+            "first"
+        };
+        std::future::ready(Ok(token.to_owned()))
+    }
+
+    #[tokio::test]
+    async fn each_request_carries_the_token() {
+        let shown = Arc::default();
+        let cluster = Cluster::logging_in("label-node", server("first", &shown), Login::new(two_tokens));
+        for _ in 0..2 {
+            version(&cluster).await.expect("accepted");
+        }
+        assert_eq!(
+            *shown.lock().expect("not poisoned"),
+            ["Bearer first", "Bearer first"]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_refused_token_is_replaced_once() {
+        let shown = Arc::default();
+        let cluster = Cluster::logging_in("label-node", server("second", &shown), Login::new(two_tokens));
+        version(&cluster).await.expect("accepted in the end");
+        assert_eq!(
+            *shown.lock().expect("not poisoned"),
+            ["Bearer first", "Bearer second"]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_login_that_stays_refused_names_the_access_entry() {
+        let shown = Arc::default();
+        let cluster = Cluster::logging_in("label-node", server("third", &shown), Login::new(two_tokens));
+        let error = version(&cluster).await.expect_err("refused");
+        assert_eq!(error.name, ErrorName::KubernetesRefused);
+        assert!(error.message.contains("access entry"), "{error}");
+        assert_eq!(shown.lock().expect("not poisoned").len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_token_that_cannot_be_had_keeps_its_own_error() {
+        let shown = Arc::default();
+        let error = Error::new(ErrorName::AwsUnavailable, "credentials: no answer");
+        let answered = error.clone();
+        let login = Login::new(move |_| std::future::ready(Err(answered.clone())));
+        let cluster = Cluster::logging_in("label-node", server("first", &shown), login);
+        assert_eq!(version(&cluster).await, Err(error));
+        assert!(shown.lock().expect("not poisoned").is_empty());
+    }
+
+    #[test]
+    fn an_endpoint_or_a_certificate_that_cannot_be_read_is_a_defect() {
+        for (endpoint, authority) in [("not a url", ""), ("https://127.0.0.1:6443", "not a certificate")] {
+            let error = Cluster::connect("label-node", endpoint, authority.as_bytes(), two_tokens)
+                .err()
+                .expect("an error");
+            assert_eq!(error.name, ErrorName::Defect);
+            assert!(error.message.contains(endpoint), "{error}");
         }
     }
 }

@@ -81,7 +81,9 @@ mod tests {
 
     #[test]
     fn what_is_no_quantity_of_bytes_is_none() {
-        for text in ["", "Gi", "-1Gi", "1 Gi", "1GiB", "1.2.3", "e9", "1e", "1e99", "16Ei", "1++1"] {
+        for text in [
+            "", "Gi", "-1Gi", "1 Gi", "1GiB", "1.2.3", "e9", "1e", "1e99", "16Ei", "1++1",
+        ] {
             assert_eq!(parse_bytes(text), None, "{text}");
         }
     }

@@ -1,0 +1,179 @@
+//! What is read from Auto Scaling's answers, and what its errors are called.
+
+mod endpoint;
+
+use endpoint::{Answer, Endpoint};
+use tidegate_aws::Groups;
+use tidegate_domain::error::{Error, ErrorName};
+use tidegate_domain::ports::{AutoScaling, GroupHook, Membership};
+use tidegate_domain::subject::InstanceId;
+
+const ID: &str = "i-0123456789abcdef0";
+
+fn instance() -> InstanceId {
+    InstanceId::parse(ID).unwrap_or_else(|error| unreachable!("{error}"))
+}
+
+fn instances(members: &str) -> Answer {
+    Answer::ok(&format!(
+        "<DescribeAutoScalingInstancesResponse><DescribeAutoScalingInstancesResult><AutoScalingInstances>{members}\
+         </AutoScalingInstances></DescribeAutoScalingInstancesResult></DescribeAutoScalingInstancesResponse>"
+    ))
+}
+
+fn group(policy: &str) -> Answer {
+    Answer::ok(&format!(
+        "<DescribeAutoScalingGroupsResponse><DescribeAutoScalingGroupsResult><AutoScalingGroups><member>\
+         <AutoScalingGroupName>nvme-nodes</AutoScalingGroupName>{policy}</member></AutoScalingGroups>\
+         </DescribeAutoScalingGroupsResult></DescribeAutoScalingGroupsResponse>"
+    ))
+}
+
+#[tokio::test]
+async fn an_instance_is_found_with_its_group_zone_type_and_state() {
+    let endpoint = Endpoint::with([instances(&format!(
+        "<member><InstanceId>{ID}</InstanceId><AutoScalingGroupName>nvme-nodes</AutoScalingGroupName>\
+         <AvailabilityZone>us-west-2a</AvailabilityZone><InstanceType>m5d.4xlarge</InstanceType>\
+         <LifecycleState>Pending:Wait</LifecycleState><HealthStatus>HEALTHY</HealthStatus></member>"
+    ))]);
+    let found = Groups::new(&endpoint.configuration())
+        .membership(&instance())
+        .await;
+    assert_eq!(
+        found,
+        Ok(Some(Membership {
+            group: "nvme-nodes".into(),
+            zone: "us-west-2a".into(),
+            instance_type: "m5d.4xlarge".into(),
+            lifecycle_state: "Pending:Wait".into(),
+        }))
+    );
+    let request = endpoint.requests().concat();
+    assert!(
+        request.contains("Action=DescribeAutoScalingInstances"),
+        "{request}"
+    );
+    assert!(
+        request.contains(&format!("InstanceIds.member.1={ID}")),
+        "{request}"
+    );
+}
+
+#[tokio::test]
+async fn an_instance_in_no_group_has_no_membership() {
+    let endpoint = Endpoint::with([instances("")]);
+    let found = Groups::new(&endpoint.configuration())
+        .membership(&instance())
+        .await;
+    assert_eq!(found, Ok(None));
+}
+
+#[tokio::test]
+async fn an_answer_that_lacks_what_is_needed_is_a_defect_and_says_what() {
+    let endpoint = Endpoint::with([instances(&format!(
+        "<member><InstanceId>{ID}</InstanceId><AutoScalingGroupName>g</AutoScalingGroupName></member>"
+    ))]);
+    let error = Groups::new(&endpoint.configuration())
+        .membership(&instance())
+        .await
+        .expect_err("no zone");
+    assert_eq!(error.name, ErrorName::Defect);
+    assert!(error.message.contains("AvailabilityZone"), "{error}");
+}
+
+#[tokio::test]
+async fn hooks_are_read_with_their_timeouts() {
+    let endpoint = Endpoint::with([Answer::ok(
+        "<DescribeLifecycleHooksResponse><DescribeLifecycleHooksResult><LifecycleHooks><member>\
+         <LifecycleHookName>tidegate-node-join</LifecycleHookName><AutoScalingGroupName>nvme-nodes\
+         </AutoScalingGroupName><LifecycleTransition>autoscaling:EC2_INSTANCE_LAUNCHING</LifecycleTransition>\
+         <HeartbeatTimeout>300</HeartbeatTimeout><GlobalTimeout>30000</GlobalTimeout>\
+         <DefaultResult>ABANDON</DefaultResult></member></LifecycleHooks></DescribeLifecycleHooksResult>\
+         </DescribeLifecycleHooksResponse>",
+    )]);
+    let hooks = Groups::new(&endpoint.configuration()).hooks("nvme-nodes").await;
+    assert_eq!(
+        hooks,
+        Ok(vec![GroupHook {
+            name: "tidegate-node-join".into(),
+            transition: "autoscaling:EC2_INSTANCE_LAUNCHING".into(),
+            heartbeat_seconds: 300,
+            global_seconds: 30_000,
+            default_result: "ABANDON".into(),
+        }])
+    );
+}
+
+#[tokio::test]
+async fn a_group_retains_only_where_its_policy_says_so() {
+    let policy = |action| {
+        format!(
+            "<InstanceLifecyclePolicy><RetentionTriggers><TerminateHookAbandon>{action}</TerminateHookAbandon>\
+             </RetentionTriggers></InstanceLifecyclePolicy>"
+        )
+    };
+    for (policy, retains) in [
+        (policy("retain"), true),
+        (policy("terminate"), false),
+        (String::new(), false),
+    ] {
+        let endpoint = Endpoint::with([group(&policy)]);
+        let answer = Groups::new(&endpoint.configuration()).retains("nvme-nodes").await;
+        assert_eq!(answer, Ok(retains), "{policy}");
+    }
+}
+
+async fn error_of(answer: Answer) -> Result<Vec<GroupHook>, Error> {
+    let endpoint = Endpoint::with([answer]);
+    Groups::new(&endpoint.configuration()).hooks("g").await
+}
+
+#[tokio::test]
+async fn throttling_and_errors_of_the_service_pass() {
+    for answer in [
+        Answer::query_error(400, "Throttling"),
+        Answer::query_error(400, "RequestLimitExceeded"),
+        Answer::query_error(429, "TooManyRequests"),
+        Answer::query_error(500, "InternalFailure"),
+        Answer::query_error(503, "ServiceUnavailable"),
+        Answer::With(502, "<html>Bad gateway</html>".into()),
+        Answer::Silence,
+    ] {
+        let error = error_of(answer.clone()).await.expect_err("an error");
+        assert_eq!(error.name, ErrorName::AwsUnavailable, "{answer:?}: {error}");
+        assert!(
+            error.message.starts_with("autoscaling:DescribeLifecycleHooks: "),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_the_service_will_not_do_is_refused_with_its_own_words() {
+    for code in ["AccessDenied", "ValidationError", "ExpiredToken"] {
+        let error = error_of(Answer::query_error(403, code))
+            .await
+            .expect_err("an error");
+        assert_eq!(error.name, ErrorName::AwsRefused, "{error}");
+        assert!(error.message.contains(&format!("{code} it says")), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_is_a_defect() {
+    let error = error_of(Answer::ok("{}")).await.expect_err("an error");
+    assert_eq!(error.name, ErrorName::Defect, "{error}");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_away_is_unavailable_and_the_reason_is_told() {
+    let endpoint = Endpoint::with([]);
+    let error = loop {
+        // The listener goes when its thread has no more answers to give.
+        match Groups::new(&endpoint.configuration()).hooks("g").await {
+            Err(error) if error.message.contains("refused") => break error,
+            _ => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
+        }
+    };
+    assert_eq!(error.name, ErrorName::AwsUnavailable, "{error}");
+}

@@ -1,0 +1,7 @@
+//! What goes over the wire to the API server, and what is made of its answers.
+
+mod errors;
+mod nodes;
+mod pods;
+mod script;
+mod volumes;
