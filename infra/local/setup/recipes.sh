@@ -16,8 +16,7 @@ definition() {
     esac
 }
 
-# A virtual environment belongs to the interpreter that made it.
-interpreter() { case "$1" in world | validation | awscli) python3 -c 'import sys; print(sys.version, sys.base_prefix)' ;; esac; }
+needs_interpreter() { case "$1" in world | validation | awscli) ;; *) return 1 ;; esac; }
 
 virtual_environment() {
     python3 -m venv "$2"
