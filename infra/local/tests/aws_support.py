@@ -67,7 +67,9 @@ class Aws:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    def group(self, name: str | None = None, instance_type: str = "m5d.4xlarge", **more: Any) -> str:
+    def group(
+        self, name: str | None = None, instance_type: str = "m5d.4xlarge", **more: Any
+    ) -> str:
         """A group of the instance type, over the three subnets, empty unless said otherwise."""
         name = name or f"group-{uuid.uuid4().hex[:8]}"
         template = self.client("ec2").create_launch_template(
@@ -175,7 +177,7 @@ class Aws:
         )
 
 
-BOOTSTRAP = '''#!{python}
+BOOTSTRAP = """#!{python}
 import http.client, json, os, sys, time
 {code}
 host = os.environ["AWS_LAMBDA_RUNTIME_API"]
@@ -194,7 +196,7 @@ while True:
         result = {{"errorType": type(error).__name__, "errorMessage": str(error)}}
     api.request("POST", where + kind, json.dumps(result))
     api.getresponse().read()
-'''
+"""
 
 
 def bootstrap(code: str) -> str:

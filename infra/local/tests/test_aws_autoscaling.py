@@ -233,7 +233,7 @@ def test_a_launch_that_waits_is_mid_lifecycle_action(aws):
         (
             "terminate_instance_in_auto_scaling_group",
             {"InstanceId": "i-0123456789abcdef0", "ShouldDecrementDesiredCapacity": True},
-            "Instance Id not found - No managed instance found for instance ID: i-0123456789abcdef0",
+            "No managed instance found for instance ID: i-0123456789abcdef0",
         ),
         (
             "set_desired_capacity",

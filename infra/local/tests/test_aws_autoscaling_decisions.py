@@ -7,6 +7,7 @@ import itertools
 
 import aws_support  # noqa: F401  (puts the package on the path)
 import pytest
+
 from world.aws.autoscaling import decisions, requests
 from world.aws.autoscaling.decisions import End, Launch, Moment
 from world.aws.autoscaling.model import (
@@ -280,9 +281,7 @@ def test_completing_twice_says_that_no_action_is_active(joining):
     with pytest.raises(ApiError) as raised:
         joining.complete(member, "join", CONTINUE)
     assert raised.value.code == "ValidationError"
-    assert (
-        raised.value.message == f"No active Lifecycle Action found with instance ID {member.id}"
-    )
+    assert raised.value.message == f"No active Lifecycle Action found with instance ID {member.id}"
     with pytest.raises(ApiError, match=f"No active Lifecycle Action found with token {token}"):
         joining.complete(member, "join", CONTINUE, token)
 
@@ -461,8 +460,8 @@ def test_suspended_processes_neither_launch_nor_terminate(serving):
 def test_the_activity_tells_why_in_the_words_of_aws(serving):
     assert serving.group.activities[0].cause == (
         "At 2026-01-01T00:00:00Z a user request explicitly set group desired capacity changing the "
-        "desired capacity from 0 to 1.  At 2026-01-01T00:00:00Z an instance was started in response "
-        "to a difference between desired and actual capacity, increasing the capacity from 0 to 1."
+        "desired capacity from 0 to 1.  At 2026-01-01T00:00:00Z an instance was started in "
+        "response to a difference between desired and actual capacity, increasing the capacity from 0 to 1."
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import aws_support  # noqa: F401  (puts the package on the path)
 import pytest
+
 from world.aws.stepfunctions import definition, resources
 from world.aws.stepfunctions.definition import InvalidDefinition
 
@@ -26,7 +27,11 @@ GOOD: dict[str, Any] = {
             "Assign": {"result": "{% $states.result %}"},
             "Retry": [{"ErrorEquals": ["States.Timeout"], "MaxAttempts": 2}],
             "Catch": [
-                {"ErrorEquals": ["States.ALL"], "Next": "End", "Output": "{% $states.errorOutput %}"}
+                {
+                    "ErrorEquals": ["States.ALL"],
+                    "Next": "End",
+                    "Output": "{% $states.errorOutput %}",
+                }
             ],
             "Next": "End",
         },

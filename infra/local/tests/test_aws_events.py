@@ -1,4 +1,4 @@
-"""EventBridge: which events reach which target, in which form, and what becomes of those that fail."""
+"""EventBridge: which events reach which target, in which form, and where the failed ones go."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import uuid
 
 import pytest
 from aws_support import Aws, aws, single, until  # noqa: F401
+
 from world.aws.events import schedules, transform
 
 EVENT = {
@@ -36,7 +37,12 @@ RULE = {"arn": "arn:rule", "name": "rule"}
             '{"count": 5, "who": "a \\"quoted\\" name", "text": "is a \\"quoted\\" name: 5"}',
         ),
         (
-            {"InputTransformer": {"InputPathsMap": {}, "InputTemplate": '{"r": <aws.events.rule-name>}'}},
+            {
+                "InputTransformer": {
+                    "InputPathsMap": {},
+                    "InputTemplate": '{"r": <aws.events.rule-name>}',
+                }
+            },
             '{"r": "rule"}',
         ),
         (
@@ -73,9 +79,7 @@ class Listening:
         rule = events.put_rule(Name=self.name, EventPattern=json.dumps(pattern))["RuleArn"]
         if policy:
             allow(aws, self.url, self.arn, rule)
-        events.put_targets(
-            Rule=self.name, Targets=[{"Id": "queue", "Arn": self.arn} | target]
-        )
+        events.put_targets(Rule=self.name, Targets=[{"Id": "queue", "Arn": self.arn} | target])
 
     def heard(self) -> list:
         answer = self.aws.client("sqs").receive_message(QueueUrl=self.url, MaxNumberOfMessages=10)

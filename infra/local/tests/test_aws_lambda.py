@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import os
+import subprocess
 import threading
 import time
 from pathlib import Path
 
 import pytest
+import requests
 from aws_support import Aws, aws, package, until  # noqa: F401
 from botocore.exceptions import ClientError
 
@@ -177,9 +179,7 @@ def test_memory_over_the_deployed_size_ends_the_process(aws):
 
 def test_reserved_concurrency_throttles(aws):
     name = aws.function("def handle(event, context): time.sleep(1)")
-    aws.client("lambda").put_function_concurrency(
-        FunctionName=name, ReservedConcurrentExecutions=1
-    )
+    aws.client("lambda").put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
     first = threading.Thread(target=lambda: invoke(aws, name))
     first.start()
     time.sleep(0.3)
@@ -242,9 +242,7 @@ def test_new_code_and_new_settings_are_for_new_processes(aws):
     name = aws.function("def handle(event, context): return os.environ.get('A', 'none')")
     assert invoke(aws, name)[0] == "none"
     client = aws.client("lambda")
-    client.update_function_configuration(
-        FunctionName=name, Environment={"Variables": {"A": "set"}}
-    )
+    client.update_function_configuration(FunctionName=name, Environment={"Variables": {"A": "set"}})
     assert invoke(aws, name)[0] == "set"
     client.update_function_code(
         FunctionName=name, ZipFile=package("def handle(event, context): return 'new code'")
@@ -263,6 +261,39 @@ def test_an_asynchronous_invocation_is_accepted_and_done(aws):
     answer = aws.client("lambda").invoke(FunctionName=name, InvocationType="Event", Payload=b"{}")
     assert answer["StatusCode"] == 202
     until(lambda: invocations(aws, name))
+
+
+def test_a_process_that_asks_before_its_start_is_known_gets_its_invocation(tmp_path):
+    """A compiled bootstrap is faster than the return of the call that starts it."""
+    from world.aws.lambda_service.environment import Deployed, Environment
+    from world.aws.lambda_service.invocation import Invocation
+
+    answers: list[bytes] = []
+
+    class Hasty:
+        def spawn(self, command, variables, directory):
+            host = variables["AWS_LAMBDA_RUNTIME_API"]
+            url = f"http://{host}/2018-06-01/runtime/invocation/"
+
+            def runtime() -> None:
+                asked = requests.get(url + "next", timeout=10)
+                answers.append(asked.content)
+                request = asked.headers["Lambda-Runtime-Aws-Request-Id"]
+                requests.post(f"{url}{request}/response", data=b'"done"', timeout=10)
+
+            threading.Thread(target=runtime, daemon=True).start()
+            time.sleep(0.2)
+            return subprocess.Popen(["sleep", "60"], stdout=subprocess.PIPE)
+
+    function = Deployed("f", "arn", "role", "bootstrap", 5, 128, (), tmp_path, "group", "Text")
+    environment = Environment(function, {}, Hasty(), lambda line: None)
+    invocation = Invocation(b'"given"', 5)
+    try:
+        environment.run(invocation)
+    finally:
+        environment.stop()
+    assert answers == [b'"given"']
+    assert invocation.answer is not None and invocation.answer.payload == b'"done"'
 
 
 def test_stopping_the_service_ends_every_process(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import aws_support  # noqa: F401  (puts the package on the path)
 import pytest
+
 from world.aws.policies import Request, allowed
 
 GROUP = "arn:aws:autoscaling:us-west-2:123456789012:autoScalingGroup:u:autoScalingGroupName/nvme"
@@ -46,8 +47,16 @@ def test_every_resource_of_a_request_must_be_allowed():
 @pytest.mark.parametrize(
     ("condition", "facts", "verdict"),
     [
-        ({"StringEquals": {"aws:RequestedRegion": "us-west-2"}}, {"aws_requestedregion": "us-west-2"}, True),
-        ({"StringEquals": {"aws:RequestedRegion": "us-west-2"}}, {"aws_requestedregion": "eu"}, False),
+        (
+            {"StringEquals": {"aws:RequestedRegion": "us-west-2"}},
+            {"aws_requestedregion": "us-west-2"},
+            True,
+        ),
+        (
+            {"StringEquals": {"aws:RequestedRegion": "us-west-2"}},
+            {"aws_requestedregion": "eu"},
+            False,
+        ),
         ({"StringEquals": {"aws:RequestedRegion": "us-west-2"}}, {}, False),
         ({"StringEqualsIfExists": {"aws:RequestedRegion": "us-west-2"}}, {}, True),
         ({"StringNotEquals": {"events:source": "aws"}}, {"events_source": "tidegate"}, True),

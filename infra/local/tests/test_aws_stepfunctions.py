@@ -10,6 +10,8 @@ import pytest
 from aws_support import Aws, aws, single, task, until  # noqa: F401
 from botocore.exceptions import ClientError
 
+from world.aws.stepfunctions import history as history_module
+
 PASS = {"Type": "Pass", "End": True}
 
 
@@ -316,7 +318,7 @@ def test_a_machine_may_only_do_what_its_role_allows(aws):
     describe = task("arn:aws:states:::aws-sdk:eks:describeCluster", Arguments={"Name": "tidegate"})
     other = {"Effect": "Allow", "Action": "eks:ListClusters", "Resource": "*"}
     described = aws.run(aws.machine(single(describe), other))
-    assert described["error"] == "Eks.EksException"
+    assert described["error"] == "Eks.AccessDeniedException"
     assert "is not authorized to perform: eks:DescribeCluster" in described["cause"]
 
 
@@ -413,7 +415,10 @@ def test_the_same_name_and_input_while_running_is_the_same_execution(aws):
     client = aws.client("stepfunctions")
     first = client.start_execution(stateMachineArn=machine, name="once", input='{"a":1}')
     again = client.start_execution(stateMachineArn=machine, name="once", input='{"a":1}')
-    assert (again["executionArn"], again["startDate"]) == (first["executionArn"], first["startDate"])
+    assert (again["executionArn"], again["startDate"]) == (
+        first["executionArn"],
+        first["startDate"],
+    )
     with pytest.raises(ClientError) as raised:
         client.start_execution(stateMachineArn=machine, name="once", input='{"a":2}')
     assert raised.value.response["Error"]["Code"] == "ExecutionAlreadyExists"
@@ -478,13 +483,27 @@ def test_an_updated_definition_is_for_executions_that_start_later(aws):
     client.stop_execution(executionArn=running)
 
 
+def test_an_execution_with_too_long_a_history_fails(aws, monkeypatch):
+    monkeypatch.setattr(history_module, "MOST_EVENTS", 50)
+    again = {"Type": "Pass", "Next": "Other"}
+    machine = aws.machine(
+        {"StartAt": "One", "States": {"One": again, "Other": again | {"Next": "One"}}}
+    )
+    described = aws.run(machine)
+    assert described["error"] == "States.Runtime"
+    assert "maximum number of history events" in described["cause"]
+    assert len(history(aws, described)) == 50
+
+
 def test_the_end_of_an_execution_is_told_on_the_bus(aws):
     described = aws.run(aws.machine(single(PASS)))
     until(
-        lambda: [
-            e["detail"]["status"]
-            for e in aws.events("Step Functions Execution Status Change")
-            if e["resources"] == [described["executionArn"]]
-        ]
-        == ["RUNNING", "SUCCEEDED"]
+        lambda: (
+            [
+                e["detail"]["status"]
+                for e in aws.events("Step Functions Execution Status Change")
+                if e["resources"] == [described["executionArn"]]
+            ]
+            == ["RUNNING", "SUCCEEDED"]
+        )
     )

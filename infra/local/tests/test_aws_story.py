@@ -1,4 +1,4 @@
-"""One event's whole way: group, hook, bus, rule, state machine, function, hook completed, in service."""
+"""One event's whole way: group, hook, bus, rule, state machine, function, completed hook."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 import time
 import uuid
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import requests
@@ -183,18 +184,48 @@ def test_a_function_killed_half_way_is_called_again(aws, story):
     assert [failure["error"] for failure in failures] == ["Runtime.ExitError"]
 
 
-def test_the_process_says_that_it_is_ready_and_ends_when_told(tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "world.aws", "--world", str(tmp_path), "--network", "127.78.0.0/16"],
-        cwd=Path(__file__).resolve().parents[1],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        ready = json.loads(process.stdout.readline())
-        assert ready["status"] == "ready"
-        assert requests.get(f"{ready['endpoint']}/local-api/health", timeout=5).json() == ready
-    finally:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+class Process:
+    """The endpoint as a process of its own."""
+
+    def __init__(self, world: Path):
+        command = [sys.executable, "-m", "world.aws", "--world", str(world)]
+        self.process = subprocess.Popen(
+            [*command, "--network", "127.78.0.0/16"],
+            cwd=Path(__file__).resolve().parents[1],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.ready = json.loads(self.process.stdout.readline())
+        self.aws = Aws(
+            SimpleNamespace(url=self.ready["endpoint"], config=SimpleNamespace(world=world))
+        )
+
+    def end(self, number: int) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def process(tmp_path_factory) -> Process:
+    process = Process(tmp_path_factory.mktemp("process"))
+    yield process
+    process.process.kill()
+
+
+def test_the_process_says_that_it_is_ready(process):
+    assert process.ready["status"] == "ready"
+    url = f"{process.ready['endpoint']}/local-api/health"
+    assert requests.get(url, timeout=5).json() == process.ready
+
+
+def test_functions_die_with_the_endpoint_however_it_ends(process):
+    name = process.aws.function("def handle(event, context): return os.getpid()")
+    pid = json.loads(process.aws.client("lambda").invoke(FunctionName=name)["Payload"].read())
+    assert Path(f"/proc/{pid}").exists()
+    process.end(signal.SIGKILL)
+    until(lambda: not Path(f"/proc/{pid}").exists())
+
+
+def test_the_process_ends_when_told(tmp_path):
+    assert Process(tmp_path).end(signal.SIGTERM) == 0

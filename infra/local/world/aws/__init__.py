@@ -1,7 +1,7 @@
 """The AWS endpoint of the local world: one process that answers as AWS does.
 
-What moto answers truly is left to moto (EC2, IAM, SQS, CloudWatch, control planes). What it does not
-have, or has only as a shell, is played here: Auto Scaling lifecycles, EventBridge delivery, the
+What moto answers truly is left to moto (EC2, IAM, SQS, CloudWatch, control planes). What it lacks,
+or has only as a shell, is played here: Auto Scaling lifecycles, EventBridge delivery, the
 Step Functions interpreter (JSONata), the Lambda service, EKS access, STS identities, IAM decisions,
 and the reader that deploys `infra/template.yaml`.
 

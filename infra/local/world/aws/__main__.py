@@ -38,7 +38,9 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     given = arguments()
     logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+        stream=sys.stderr,
     )
     for noisy in ("botocore", "boto3", "urllib3", "samtranslator", "werkzeug"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

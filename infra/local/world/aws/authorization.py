@@ -143,12 +143,14 @@ class Authorizer:
 
 def iam_action(call: Call) -> str:
     """API operation names are IAM action names, but for Lambda's Invoke."""
-    return "InvokeFunction" if (call.service, call.operation) == ("lambda", "Invoke") else call.operation
+    return (
+        "InvokeFunction"
+        if (call.service, call.operation) == ("lambda", "Invoke")
+        else call.operation
+    )
 
 
-def denied(
-    call: Call, caller: str, action: str, resources: tuple[str, ...] | None
-) -> ApiError:
+def denied(call: Call, caller: str, action: str, resources: tuple[str, ...] | None) -> ApiError:
     """The access-denied error as each protocol words it."""
     on = f" on resource: {resources[0]}" if resources and resources[0] != "*" else ""
     sentence = (

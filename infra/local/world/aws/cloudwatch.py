@@ -19,7 +19,7 @@ class CloudWatch:
         self._lock = threading.Lock()
 
     def log(self, group: str, stream: str, messages: list[str], make_group: bool) -> None:
-        """Appends messages. Without `make_group` a group that is missing swallows them, as on AWS."""
+        """Appends messages. Without `make_group` a missing group swallows them, as on AWS."""
         backend = logs_backends[self._config.account][self._config.region]
         with self._lock:
             if group not in backend.groups:

@@ -30,7 +30,7 @@ class Pace:
     boot: float = 1.0
     """An instance is `pending` for this long, then `running`."""
     transition: float = 0.2
-    """A passing lifecycle state (Pending, Pending:Proceed, Terminating:Proceed) is seen this long."""
+    """A passing lifecycle state (Pending, Pending:Proceed, ...) is seen this long."""
     shutdown: float = 0.5
     """An ended instance is `shutting-down` for this long, then `terminated`."""
 

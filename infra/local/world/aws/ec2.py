@@ -84,7 +84,10 @@ class Ec2:
         self.vpc_id = vpc.id
         self.subnets = {
             zone: self.backend.create_subnet(
-                vpc.id, cidr, availability_zone=zone, tags={"Name": f"{self._config.cluster}-{zone}"}
+                vpc.id,
+                cidr,
+                availability_zone=zone,
+                tags={"Name": f"{self._config.cluster}-{zone}"},
             ).id
             for zone, cidr in self._config.subnets().items()
         }
@@ -168,7 +171,7 @@ class Ec2:
         self._set(instance, "running")
 
     def _ended(self, instance: Instance) -> None:
-        # In moto's terminate() a missing fleet or volume can raise; the instance is gone all the same.
+        # moto's terminate() raises over a missing volume; the instance is gone all the same.
         try:
             instance.terminate()
         except Exception:
@@ -178,9 +181,7 @@ class Ec2:
     def _set(self, instance: Instance, state: str) -> None:
         instance._state.name = state
         instance._state.code = STATES[state]
-        arn = (
-            f"arn:aws:ec2:{self._config.region}:{self._config.account}:instance/{instance.id}"
-        )
+        arn = f"arn:aws:ec2:{self._config.region}:{self._config.account}:instance/{instance.id}"
         self._bus.emit(
             "aws.ec2",
             "EC2 Instance State-change Notification",

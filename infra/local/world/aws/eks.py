@@ -16,7 +16,6 @@ from .ec2 import Ec2
 from .errors import ApiError, NotPlayed
 from .wire import Call
 
-
 KUBERNETES_VERSION = "1.35"
 _NOT_PLAYED = {"CreateAddon", "CreateFargateProfile", "CreatePodIdentityAssociation"}
 

@@ -15,7 +15,15 @@ from .config import Config
 from .errors import ApiError
 from .identity import Identities, Principal
 from .sts import Sts
-from .wire import Call, Signature, violated_constraint, parse, read_body, serialize, signature_of
+from .wire import (
+    Call,
+    Signature,
+    parse,
+    read_body,
+    serialize,
+    signature_of,
+    violated_constraint,
+)
 
 log = logging.getLogger(__name__)
 

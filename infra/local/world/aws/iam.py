@@ -1,6 +1,6 @@
 """IAM is moto's; the policies that AWS manages are taken into it when somebody attaches one.
 
-moto can load all of them at once, which costs seconds of every start; a template names two or three.
+moto can load all of them at once, which costs seconds of every start; a template names a few.
 """
 
 from __future__ import annotations

@@ -153,7 +153,9 @@ class Identities:
         session = self._session(signature.access_key)
         if session is None:
             raise ApiError(
-                "InvalidClientTokenId", "The security token included in the request is invalid.", 403
+                "InvalidClientTokenId",
+                "The security token included in the request is invalid.",
+                403,
             )
         principal = self.principal(signature)
         verify_presigned(environ, session.secret_access_key, now)

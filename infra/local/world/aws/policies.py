@@ -22,7 +22,7 @@ class Request:
     action: str
     """`service:Operation`."""
     resources: tuple[str, ...] | None
-    """ARNs touched; ("*",) where the action knows no resources; None where the world cannot tell."""
+    """ARNs touched; ("*",) where the action knows none; None where the world cannot tell."""
     facts: Facts = field(default_factory=dict)
     principal: str | None = None
     """For resource policies: a service name (events.amazonaws.com) or an ARN."""

@@ -120,7 +120,9 @@ class AwsEndpoint:
         self.delivery.start_execution = self._start_execution
         self.delivery.invoke_function = self._invoke_function
         self._admin_routes()
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True
+        )
 
     def start(self) -> AwsEndpoint:
         self._thread.start()

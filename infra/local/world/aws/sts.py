@@ -46,6 +46,4 @@ class Sts:
         if "application/json" not in call.headers.get("Accept", ""):
             return None
         body = {"Error": {"Code": error.code, "Message": error.message, "Type": "Sender"}}
-        return Response(
-            json.dumps(body), error.status or 400, {"Content-Type": "application/json"}
-        )
+        return Response(json.dumps(body), error.status or 400, {"Content-Type": "application/json"})

@@ -25,8 +25,8 @@ from werkzeug.wrappers import Response
 
 from .errors import ApiError
 
-# moto warns of each error code that no model lists (Auto Scaling's ValidationError, AccessDenied), and
-# serializes it all the same.
+# moto warns of each error code that no model lists (Auto Scaling's ValidationError, AccessDenied)
+# and serializes it all the same.
 moto.core.errors.warn = lambda *_, **__: None
 
 # Signing name (the service part of the credential scope) -> name of the service model.
@@ -34,6 +34,8 @@ MODEL_OF_SIGNING_NAME = {
     "states": "stepfunctions",
     "monitoring": "cloudwatch",
 }
+# Signing name -> prefix of the service's IAM actions, where they differ.
+IAM_PREFIX_OF_SIGNING_NAME = {"monitoring": "cloudwatch"}
 
 _SCOPE = re.compile(r"Credential=([^/,\s]+)/\d{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request")
 
@@ -51,7 +53,7 @@ class Signature:
 
 @dataclass(frozen=True)
 class Call:
-    """One parsed API call. `service` is the signing name, which is also the IAM prefix."""
+    """One parsed API call. `service` is the prefix of its IAM action (`states`, `autoscaling`)."""
 
     service: str
     operation: str
@@ -118,7 +120,7 @@ def parse(environ: dict[str, Any], service: str) -> Call | None:
         }
     )
     return Call(
-        service=service,
+        service=IAM_PREFIX_OF_SIGNING_NAME.get(service, service),
         operation=str(operation.name),
         params=params or {},
         request_id=str(uuid.uuid4()),

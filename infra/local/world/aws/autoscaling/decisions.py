@@ -48,7 +48,7 @@ Effect = Announce | Launch | End
 
 
 def balance(group: Group, moment: Moment, launch_cause: str | None = None) -> list[Effect]:
-    """Brings what counts to the desired capacity: launches what is missing, ends what is too much."""
+    """Brings what counts to the desired capacity: launches what is missing, ends what is over."""
     if group.deleting:
         return []
     effects: list[Effect] = []
@@ -118,9 +118,7 @@ def launched(group: Group, activity: Activity, member: Member, moment: Moment) -
     group.members[member.id] = member
 
 
-def launch_failed(
-    group: Group, activity: Activity, message: str, moment: Moment
-) -> list[Effect]:
+def launch_failed(group: Group, activity: Activity, message: str, moment: Moment) -> list[Effect]:
     group.launching.remove(activity)
     _end(activity, "Failed", moment, message)
     activity.description = "Launching a new EC2 instance.  Status Reason: " + message
@@ -251,9 +249,7 @@ def _wait(
 def _in_service(group: Group, member: Member, moment: Moment) -> list[Effect]:
     member.state = State.IN_SERVICE
     _end(member.activity, "Successful", moment)
-    return [
-        notices.activity_ended(notices.LAUNCH_SUCCESSFUL, group, member.activity, "InProgress")
-    ]
+    return [notices.activity_ended(notices.LAUNCH_SUCCESSFUL, group, member.activity, "InProgress")]
 
 
 def _leave(group: Group, member: Member, moment: Moment) -> list[Effect]:
@@ -301,7 +297,9 @@ def ec2_ending(group: Group, member: Member, moment: Moment) -> list[Effect]:
     member.ending = True
     member.state = State.TERMINATING
     member.pass_at = None
-    return balance(group, moment, wording.launched_for_unhealthy(moment.now)) if was_counting else []
+    return (
+        balance(group, moment, wording.launched_for_unhealthy(moment.now)) if was_counting else []
+    )
 
 
 def ec2_gone(group: Group, member: Member, moment: Moment) -> list[Effect]:

@@ -1,4 +1,4 @@
-"""Makes decisions real: holds the groups and the lock, keeps the clock, talks to EC2 and the bus."""
+"""Makes decisions real: holds groups and lock, keeps the clock, talks to EC2 and the bus."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .notices import SOURCE, Announce
 
 log = logging.getLogger(__name__)
 
-# A launch that EC2 refuses (template gone, subnet full) is tried again, as AWS does, but not in a loop.
+# A launch that EC2 refuses (template gone, subnet full) is tried again, as AWS does, not in a loop.
 RETRY_LAUNCH_SECONDS = 5.0
 
 
@@ -57,7 +57,9 @@ class Engine:
         """Carries out effects, then whatever follows from them, and sets the next wake-up."""
         with self.lock:
             while effects:
-                effects = [follow for effect in effects for follow in self._carry_out(group, effect)]
+                effects = [
+                    follow for effect in effects for follow in self._carry_out(group, effect)
+                ]
             self._plan_wakeup()
 
     def rebalance(self, group: Group) -> None:

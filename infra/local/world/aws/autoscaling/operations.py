@@ -155,9 +155,7 @@ class Operations:
             known = {subnet.id: subnet for subnet in self._ec2.backend.describe_subnets()}
             unknown = [subnet for subnet in wanted if subnet not in known]
             if unknown:
-                raise validation_error(
-                    f"The subnet ID '{unknown[0]}' does not exist"
-                )
+                raise validation_error(f"The subnet ID '{unknown[0]}' does not exist")
             return {subnet: known[subnet].availability_zone for subnet in wanted}
         zones = params.get("AvailabilityZones") or []
         subnets = {self._ec2.subnets[z]: z for z in zones if z in self._ec2.subnets}

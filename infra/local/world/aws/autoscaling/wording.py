@@ -73,13 +73,18 @@ def by_user(now: dt.datetime, instance_id: str, before: int | None, after: int |
         f"At {stamp(now)} instance {instance_id} was taken out of service in response to a user "
         "request"
     )
-    return f"{text}." if before is None else f"{text}, shrinking the capacity from {before} to {after}."
+    return (
+        f"{text}."
+        if before is None
+        else f"{text}, shrinking the capacity from {before} to {after}."
+    )
 
 
 def unhealthy(now: dt.datetime, by_user_report: bool) -> str:
     if by_user_report:
         return (
-            f"At {stamp(now)} an instance was taken out of service in response to a user health-check."
+            f"At {stamp(now)} an instance was taken out of service in response to a user "
+            "health-check."
         )
     return (
         f"At {stamp(now)} an instance was taken out of service in response to an EC2 health check "

@@ -100,7 +100,7 @@ class EventBus:
     def _deliver(self, bus: str, event: dict[str, Any]) -> None:
         known = self.backend.event_buses.get(bus)
         for rule in list(known.rules.values()) if known else []:
-            # moto lets a rule without a pattern (a schedule) match everything, and ignores DISABLED.
+            # moto lets a rule without a pattern (a schedule) match all, and ignores DISABLED.
             if rule.state != "ENABLED" or not rule.event_pattern.dump():
                 continue
             if rule.event_pattern.matches_event(event):
@@ -142,9 +142,7 @@ class EventBus:
                     f"Parameter {field} is not valid. Reason: {field} is a required argument.",
                 )
         if entry["Source"].startswith("aws."):
-            return _refused(
-                "NotAuthorizedForSourceException", "Not authorized for the source."
-            )
+            return _refused("NotAuthorizedForSourceException", "Not authorized for the source.")
         try:
             detail = json.loads(entry["Detail"])
         except ValueError:

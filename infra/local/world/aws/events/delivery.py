@@ -70,8 +70,12 @@ class Delivery:
                 role = self._role(target, service, "states:StartExecution", arn)
                 self.start_execution(arn, f"{uuid.uuid4()}_{uuid.uuid4()}", text, role)
             case "sqs":
-                if service == SERVICE and not self._authorizer.queue_allows(arn, service, source_arn):
-                    raise ApiError("NO_PERMISSIONS", f"{arn} has no policy that lets {service} send")
+                if service == SERVICE and not self._authorizer.queue_allows(
+                    arn, service, source_arn
+                ):
+                    raise ApiError(
+                        "NO_PERMISSIONS", f"{arn} has no policy that lets {service} send"
+                    )
                 self._queue(arn, text, target.get("SqsParameters", {}).get("MessageGroupId"))
             case "lambda":
                 self.invoke_function(arn, text)
@@ -126,5 +130,3 @@ class Delivery:
             )
         except ApiError:
             log.exception("the dead-letter queue of %s failed", source_arn)
-
-

@@ -66,6 +66,7 @@ class Environment:
         self._frozen = False
         self._dead = threading.Event()
         self._asked_again = threading.Event()
+        self._spawned = threading.Event()
         self._ready = threading.Event()
         self._api = RuntimeApi(self)
         started = time.monotonic()
@@ -75,6 +76,7 @@ class Environment:
             variables | {"AWS_LAMBDA_RUNTIME_API": self._api.address},
             function.task_root,
         )
+        self._spawned.set()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -85,6 +87,8 @@ class Environment:
     # what the runtime API asks
 
     def next_invocation(self) -> Invocation | None:
+        # A compiled bootstrap asks before its spawner has even been told that it runs.
+        self._spawned.wait()
         if not self._ready.is_set():
             self.init_millis = (time.monotonic() - self._started) * 1000
             self._ready.set()

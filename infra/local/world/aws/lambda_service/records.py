@@ -1,4 +1,4 @@
-"""What is kept of functions that run: log files, CloudWatch logs and metrics, the invocation list."""
+"""What is kept of functions that run: log files, CloudWatch logs and metrics, invocations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import logging
 import threading
 import uuid
-from pathlib import Path
 from typing import Any, TextIO
 
 from ..authorization import Authorizer
@@ -57,9 +56,7 @@ class Records:
         """Without its role's permission a function's lines go nowhere on AWS."""
         arn = f"arn:aws:logs:{self._config.region}:{self._config.account}:log-group:"
         resource = f"{arn}{function.log_group}:log-stream:{stream}"
-        return self._authorizer.role_allows(
-            function.role_arn, "logs:PutLogEvents", (resource,)
-        )
+        return self._authorizer.role_allows(function.role_arn, "logs:PutLogEvents", (resource,))
 
     def _file(self, name: str) -> TextIO:
         if name not in self._files:

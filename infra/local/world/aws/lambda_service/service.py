@@ -242,7 +242,7 @@ class LambdaService:
         return environment
 
     def _variables(self, deployed: Deployed, stream: str) -> dict[str, str]:
-        """https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html, and the endpoint."""
+        """As documented (lambda/latest/dg/configuration-envvars.html), and the endpoint."""
         credentials = self._identities.assume(deployed.role_arn, deployed.name, "lambda")
         return dict(deployed.variables) | {
             "_HANDLER": deployed.handler,

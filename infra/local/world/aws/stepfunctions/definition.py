@@ -163,9 +163,7 @@ class Checker:
         if handler.get("JitterStrategy", "NONE") not in ("NONE", "FULL"):
             self._schema("JitterStrategy must be NONE or FULL", f"{path}/JitterStrategy")
 
-    def _target(
-        self, name: str | None, names: set[str], path: str, required: bool = False
-    ) -> None:
+    def _target(self, name: str | None, names: set[str], path: str, required: bool = False) -> None:
         if (name is not None or required) and name not in names:
             self.findings.append(
                 f"MISSING_TRANSITION_TARGET: Missing 'Next' target: {name} at {path}"

@@ -18,7 +18,7 @@ from ..errors import ApiError
 from ..timers import Timers
 from . import errors
 from .errors import Aborted, StateError, TimedOut
-from .history import History, Trail, compact
+from .history import MOST_EVENTS, History, HistoryFull, Trail, compact
 from .interpreter import Run, Tasks, Variables, Walk, decorated, run_program, stamp
 from .logs import log_listener
 from .machines import Machine
@@ -72,7 +72,9 @@ class ExecutionService:
 
     def machine(self, arn: str) -> Machine:
         if arn not in self.machines:
-            raise ApiError("StateMachineDoesNotExist", f"State Machine Does Not Exist: '{arn}'", 400)
+            raise ApiError(
+                "StateMachineDoesNotExist", f"State Machine Does Not Exist: '{arn}'", 400
+            )
         return self.machines[arn]
 
     def execution(self, arn: str) -> Execution:
@@ -187,6 +189,9 @@ class ExecutionService:
         except TimedOut:
             trail.add("ExecutionTimedOut", {"executionTimedOutEventDetails": {}})
             self._end(execution, "TIMED_OUT")
+        except HistoryFull:
+            cause = f"The execution reached the maximum number of history events ({MOST_EVENTS})."
+            self._failed(execution, trail, StateError(errors.RUNTIME, cause))
         except BaseException as error:
             log.exception("the interpreter failed in %s", execution.arn)
             self._failed(execution, trail, StateError(errors.RUNTIME, repr(error)))
@@ -198,7 +203,9 @@ class ExecutionService:
 
     def _failed(self, execution: Execution, trail: Trail, error: StateError) -> None:
         cause = error.cause
-        if error.error in (errors.RUNTIME, errors.QUERY, errors.NO_CHOICE) and hasattr(error, "state"):
+        if error.error in (errors.RUNTIME, errors.QUERY, errors.NO_CHOICE) and hasattr(
+            error, "state"
+        ):
             cause = decorated(cause, error.state, error.entered)
         execution.error, execution.cause = error.error, cause
         details = _present(error=error.error or None, cause=cause or None)

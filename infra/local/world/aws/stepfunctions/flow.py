@@ -40,9 +40,7 @@ def attempt_parallel(walk: Walk, state: dict[str, Any], given: Any) -> Any:
 
 def attempt_map(walk: Walk, state: dict[str, Any], given: Any) -> Any:
     states = interpreter.states_of(walk, given)
-    items = (
-        interpreter.fill(walk, state["Items"], states, "Items") if "Items" in state else given
-    )
+    items = interpreter.fill(walk, state["Items"], states, "Items") if "Items" in state else given
     if isinstance(items, dict):
         items = [{"Key": key, "Value": value} for key, value in items.items()]
     interpreter.typed(walk, items, "array", state.get("Items", "$states.input"), "Items")

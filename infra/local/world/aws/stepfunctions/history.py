@@ -8,6 +8,14 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+# An execution that reaches this many events fails:
+# https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+MOST_EVENTS = 25_000
+
+
+class HistoryFull(BaseException):
+    """The execution may have no more events. Not an error that a state can handle."""
+
 
 def compact(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
@@ -24,6 +32,8 @@ class History:
         """Appends an event; `details` is one entry, keyed as the API names it."""
         with self._lock:
             number = len(self.events) + 1
+            if number >= MOST_EVENTS and kind != "ExecutionFailed":
+                raise HistoryFull
             event: dict[str, Any] = {
                 "timestamp": dt.datetime.now(dt.UTC),
                 "type": kind,

@@ -303,7 +303,9 @@ def _catch(walk: Walk, state: dict[str, Any], given: Any, error: StateError) -> 
 
 def attempt_task(walk: Walk, state: dict[str, Any], given: Any) -> Any:
     states = states_of(walk, given)
-    arguments = fill(walk, state["Arguments"], states, "Arguments") if "Arguments" in state else given
+    arguments = (
+        fill(walk, state["Arguments"], states, "Arguments") if "Arguments" in state else given
+    )
     timeout = None
     if "TimeoutSeconds" in state:
         timeout = fill(walk, state["TimeoutSeconds"], states, "TimeoutSeconds")

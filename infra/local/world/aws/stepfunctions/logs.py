@@ -17,7 +17,10 @@ from .machines import Machine
 log = logging.getLogger(__name__)
 
 # The levels take in these words of an event's type; ALL takes everything.
-WORDS = {"ERROR": ("Failed", "TimedOut", "Aborted"), "FATAL": ("ExecutionFailed", "ExecutionTimedOut")}
+WORDS = {
+    "ERROR": ("Failed", "TimedOut", "Aborted"),
+    "FATAL": ("ExecutionFailed", "ExecutionTimedOut"),
+}
 WORDS["FATAL"] += ("ExecutionAborted",)
 
 

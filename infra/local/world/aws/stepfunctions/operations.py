@@ -100,7 +100,9 @@ class Operations:
             self._service.machines.pop(params["stateMachineArn"], None)
 
     def DescribeStateMachine(self, params: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        return _machine_view(self._service.machine(params["stateMachineArn"])) | {"status": "ACTIVE"}
+        return _machine_view(self._service.machine(params["stateMachineArn"])) | {
+            "status": "ACTIVE"
+        }
 
     def DescribeStateMachineForExecution(self, params: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         view = _machine_view(self._service.execution(params["executionArn"]).machine)

@@ -13,7 +13,7 @@ from botocore.model import OperationModel, ServiceModel
 
 from . import jsonata
 
-# Step Functions names services as the AWS SDK for Java 2.x does; botocore has other names for these.
+# Step Functions names services as the AWS SDK for Java 2.x does; botocore names these otherwise.
 BOTOCORE_NAME = {
     "eventbridge": "events",
     "sfn": "stepfunctions",

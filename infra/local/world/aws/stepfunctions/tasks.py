@@ -59,7 +59,9 @@ class TaskRunner:
                 parse_output = resource.resource.endswith("sync:2")
                 return self._executions.start_and_wait(walk, arguments, parse_output)
             case _:
-                return self._sdk.call(resource, arguments, walk.run.role_arn, walk.run.execution_name)
+                return self._sdk.call(
+                    resource, arguments, walk.run.role_arn, walk.run.execution_name
+                )
 
     def _lambda(self, walk: Walk, arguments: dict[str, Any]) -> Any:
         name = arguments.get("FunctionName", "")
@@ -127,7 +129,9 @@ def leaveable(walk: Walk, call: Callable[[], Any], timeout: float | None) -> Any
             outcome.append((False, error))
         except Exception as error:
             log.exception("a task broke in the interpreter")
-            outcome.append((False, StateError("States.Runtime", f"{type(error).__name__}: {error}")))
+            outcome.append(
+                (False, StateError("States.Runtime", f"{type(error).__name__}: {error}"))
+            )
         finally:
             done.set()
 

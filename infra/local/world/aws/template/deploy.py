@@ -1,4 +1,4 @@
-"""Deploys a template as a stack: in the order of references, again with changes, gone with removals."""
+"""Deploys a template as a stack in the order of references; next time changes it and removes."""
 
 from __future__ import annotations
 
@@ -113,9 +113,7 @@ class _Deployment:
     def run(self) -> None:
         unknown = sorted({r["Type"] for r in self._resources.values()} - set(HANDLERS))
         if unknown:
-            raise TemplateError(
-                "resource types not known to this reader: " + ", ".join(unknown)
-            )
+            raise TemplateError("resource types not known to this reader: " + ", ".join(unknown))
         for name in self._resources:
             if self._wanted(name):
                 self._made(name, "Resources")
@@ -192,5 +190,3 @@ class _Deployment:
             client=self._deployer.client,
             files=self._read.files,
         )
-
-

@@ -1,4 +1,4 @@
-"""Resolves intrinsic functions. Resources that a value refers to are asked for when they are met."""
+"""Resolves intrinsic functions. A resource that a value refers to is asked for when it is met."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A template file to plain CloudFormation: includes, loops, parameters, then the SAM translation."""
+"""A template file to plain CloudFormation: includes, loops, parameters, then SAM's translation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The resource types that the reader knows. A type that is not here is an error, never a silence."""
+"""The resource types that the reader knows. A type that is not here is an error, not a silence."""
 
 from __future__ import annotations
 

@@ -124,9 +124,7 @@ def _definition(properties: dict[str, Any], context: Context) -> str:
     values = {k: str(v) for k, v in properties.get("DefinitionSubstitutions", {}).items()}
     left = sorted({name for name in _SUBSTITUTION.findall(text) if name not in values})
     if left:
-        raise TemplateError(
-            f"{context.logical_id}: DefinitionSubstitutions lack {', '.join(left)}"
-        )
+        raise TemplateError(f"{context.logical_id}: DefinitionSubstitutions lack {', '.join(left)}")
     return _SUBSTITUTION.sub(lambda match: values[match.group(1)], text)
 
 

@@ -18,7 +18,9 @@ def _apply_queue(properties: dict[str, Any], known: Made | None, context: Contex
     client = context.client("sqs")
     name = properties.get("QueueName") or context.name(80)
     attributes = {
-        key: str(properties[key]).lower() if isinstance(properties[key], bool) else str(properties[key])
+        key: str(properties[key]).lower()
+        if isinstance(properties[key], bool)
+        else str(properties[key])
         for key in _QUEUE_ATTRIBUTES.split()
         if key in properties
     }
