@@ -31,9 +31,8 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Setti
             Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
             None => (option, None),
         };
-        let value = match value.or_else(|| arguments.next()) {
-            Some(value) => value,
-            None => return Err(format!("{name} is given without a value")),
+        let Some(value) = value.or_else(|| arguments.next()) else {
+            return Err(format!("{name} is given without a value"));
         };
         set(&mut settings, &name, value)?;
     }

@@ -86,10 +86,13 @@ pub fn render(settings: &Settings) -> Result<String, Error> {
     }
     let namespace = format!("\n  namespace: {}\n", settings.namespace);
     documents.extend(RBAC.map(|rules| rules.replace(RBAC_NAMESPACE, &namespace)));
-    Ok(documents
-        .iter()
-        .map(|document| format!("---\n{}\n", document.trim_end()))
-        .collect())
+    let mut stream = String::new();
+    for document in &documents {
+        stream.push_str("---\n");
+        stream.push_str(document.trim_end());
+        stream.push('\n');
+    }
+    Ok(stream)
 }
 
 fn check(settings: &Settings) -> Result<(), Error> {

@@ -1,6 +1,9 @@
 //! The defects of the deployment that this one is better than cannot come back, where a manifest shows them.
 //! <https://github.com/gregpalmr/alluxio-spark-eks>
 
+// Helpers of tests may panic too; clippy only knows the tests themselves.
+#![allow(clippy::expect_used, clippy::panic)]
+
 mod rendered;
 
 use rendered::{flag, list, named, objects, of_kind, provisioner_pod, settings, variable, worker_pods};

@@ -1,5 +1,8 @@
 //! What is rendered is what the functions expect to find.
 
+// Helpers of tests may panic too; clippy only knows the tests themselves.
+#![allow(clippy::expect_used, clippy::panic)]
+
 mod rendered;
 
 use rendered::{flag, list, named, objects, of_kind, provisioner_pod, settings, variable, worker_pods};
