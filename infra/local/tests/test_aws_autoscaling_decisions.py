@@ -503,3 +503,14 @@ def test_a_forced_deletion_ends_everything_without_hooks(serving):
         requests.delete(serving.group, False, serving.moment())
     effects = requests.delete(serving.group, True, serving.moment())
     assert effects == [End(member.id)]
+
+
+def test_ending_a_retained_instance_with_decrement_shrinks_the_group_too(serving):
+    serving.group.retain_on_abandon = True
+    member = serving.members[0]
+    _, effects = requests.terminate(serving.group, member, False, serving.moment())
+    serving.settle(effects)
+    serving.complete(member, "drain", ABANDON)
+    _, effects = requests.terminate(serving.group, member, True, serving.moment())
+    serving.settle(effects)
+    assert serving.group.desired == 0

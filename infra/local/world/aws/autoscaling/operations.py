@@ -120,8 +120,9 @@ class Operations:
     def _apply(self, group: Group, params: dict[str, Any]) -> None:
         """The members that create and update have in common."""
         if "LaunchTemplate" in params:
-            self._ec2.template(params["LaunchTemplate"])
-            group.launch_template = params["LaunchTemplate"]
+            # Id and name are shown whichever was given; the version only as it was given.
+            found = self._ec2.template(params["LaunchTemplate"])
+            group.launch_template = found | {"Version": "$Default"} | params["LaunchTemplate"]
             group.mixed_instances_policy = None
         if "MixedInstancesPolicy" in params:
             policy = params["MixedInstancesPolicy"]
