@@ -1,0 +1,1 @@
+"""`make demo`: one node's whole life in the local world, watched, told live, and written down as a report."""
