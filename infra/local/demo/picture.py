@@ -50,12 +50,15 @@ def picture(act: Act, events: Sequence[Event], names: Mapping[str, str]) -> str:
     height = _AXIS + sum(_HEAD + _ROW * len(rows) + _GAP for _, rows in groups) + 4
     parts = [
         f'<svg class="picture" viewBox="0 0 {WIDTH:.0f} {height:.0f}" role="img" aria-label="{escape(act.title)}">',
-        *_axis(scale, height),
     ]
+    bands, lanes = [], []
     top = _AXIS
     for instance, rows in groups:
-        parts += _group(names.get(instance, instance), instance, rows, top, scale, end)
-        top += _HEAD + _ROW * len(rows) + _GAP
+        room = _HEAD + _ROW * len(rows)
+        bands.append(f'<rect class="band" x="0" y="{top:.0f}" width="{WIDTH:.0f}" height="{room + 4:.0f}" rx="8"/>')
+        lanes += _group(names.get(instance, instance), instance, rows, top, scale, end)
+        top += room + _GAP
+    parts += [*bands, *_axis(scale, height), *lanes]
     return "\n".join([*parts, "</svg>"])
 
 
@@ -112,9 +115,7 @@ def _axis(scale: _Scale, height: float) -> list[str]:
 
 
 def _group(name: str, instance: str, rows: list[_Row], top: float, scale: _Scale, end: float) -> list[str]:
-    height = _HEAD + _ROW * len(rows)
     parts = [
-        f'<rect class="band" x="0" y="{top:.0f}" width="{WIDTH:.0f}" height="{height + 4:.0f}" rx="8"/>',
         f'<text class="node" x="12" y="{top + 18:.0f}">{escape(name)}'
         + (f' <tspan class="id">{escape(instance)}</tspan>' if name != instance else "")
         + "</text>",
@@ -130,13 +131,13 @@ def _group(name: str, instance: str, rows: list[_Row], top: float, scale: _Scale
 def _bar(span: Span, y: float, scale: _Scale, end: float) -> str:
     left, right = scale.x(span.begin), scale.x(span.end if span.end is not None else end)
     width = max(right - left, _SMALLEST)
-    lasted = (span.end if span.end is not None else end) - span.begin
-    from_before = span.begin < scale.begin
-    duration = "" if from_before or span.end is None else f" {lasted:.1f} s"
+    # What began before the act, or goes on after it, has no duration that this picture could show.
+    from_before, goes_on = span.begin < scale.begin, span.end is None or span.end > end
+    duration = "" if from_before or goes_on or span.end is None else f" {span.end - span.begin:.1f} s"
     label = next((text for text in (span.phase + duration, span.phase) if len(text) * _CHARACTER + 10 <= width), "")
     since = f"{span.begin - scale.begin:.1f} s" if not from_before else "before"
-    until = f"{span.end - scale.begin:.1f} s" if span.end is not None else "on"
-    title = f"{span.phase}: {since} to {until} ({lasted:.1f} s)\n{span.text}"
+    until = f"{span.end - scale.begin:.1f} s" if span.end is not None and not goes_on else "later"
+    title = f"{span.phase}: {since} to {until}{f' ({duration.strip()})' if duration else ''}\n{span.text}"
     text = f'<text class="inside" x="{left + 6:.1f}" y="{y + 12:.1f}">{escape(label)}</text>' if label else ""
     return (
         f'<g class="bar {span.tone.value}"><title>{escape(title)}</title>'
