@@ -35,6 +35,8 @@ build: ## the functions as Lambda deploys them, and the programs of the local wo
 	cargo lambda build --release --compiler cargo --locked --workspace --lambda-dir target/lambda
 	mkdir -p target/programs
 	install -m 755 target/lambda/tidegate-manifests/bootstrap target/programs/tidegate-manifests
+	# Half of what a JVM costs at its start; made once for each set of jars.
+	python3 -m world.alluxio.archive --tools "$$TIDEGATE_TOOLS" >&2
 
 .PHONY: up
 up: build ## start the local world; says how to talk to it

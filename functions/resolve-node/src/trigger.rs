@@ -25,7 +25,7 @@ struct ByHand {
 ///
 /// # Errors
 /// `InvalidInput` in one sentence that names the field, its value and what was expected.
-pub fn read(input: &Value) -> Result<Trigger> {
+pub(crate) fn read(input: &Value) -> Result<Trigger> {
     let Some(fields) = input.as_object() else {
         return Err(Error::invalid(
             "the input",
