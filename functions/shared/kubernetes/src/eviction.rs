@@ -11,8 +11,10 @@ const NAMESPACE_CAUSE: &str = "NamespaceTerminating";
 /// The API server's answer (500) for a pod that several budgets select: it never evicts such a pod.
 /// <https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/#how-api-initiated-eviction-works>
 const SEVERAL_BUDGETS: &str = "more than one PodDisruptionBudget";
-/// The API server's words for "another pod by now". Other conflicts are of two writers, one of whom tries again.
-const ANOTHER_POD: &str = "Precondition failed: UID";
+/// The API server's words for two writers of one object (the budget, or the pod), one of whom tries again. Any other
+/// conflict is of the UID: another pod has the name by now. That one has several spellings, this has one
+/// (`OptimisticLockErrorMsg` in `k8s.io/apiserver/pkg/registry/generic/registry`).
+const TWO_WRITERS: &str = "the object has been modified";
 
 /// The body of an eviction of exactly this pod. `kube::Api::evict` leaves the precondition out:
 /// <https://github.com/kube-rs/kube/blob/5.0.0/kube-core/src/subresource.rs>.
@@ -37,8 +39,8 @@ pub(crate) fn eviction_body(pod: &Pod) -> EvictionBody {
 pub(crate) fn eviction_refused(status: &Status) -> Option<Eviction> {
     match status.code {
         404 => Some(Eviction::Accepted),
-        409 if status.message.contains(ANOTHER_POD) => Some(Eviction::Accepted),
-        409 => Some(Eviction::Throttled),
+        409 if status.message.contains(TWO_WRITERS) => Some(Eviction::Throttled),
+        409 => Some(Eviction::Accepted),
         403 if causes(status).any(|(reason, _)| reason == NAMESPACE_CAUSE) => Some(Eviction::Accepted),
         429 => {
             let budgets: Vec<_> = causes(status)

@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::Client;
 use kube::api::{Api, PostParams};
 use kube::config::Kubeconfig;
 use serde_json::{from_value, json};
@@ -28,12 +29,9 @@ fn access() -> (String, Vec<u8>) {
     (cluster.server.expect("a server"), authority)
 }
 
-#[tokio::test]
-#[ignore = "needs the local world"]
-async fn a_bearer_token_logs_in_and_missing_rights_name_the_file_that_gives_them() {
-    let admin = client().await;
-    let namespace = namespace(&admin).await;
-    let api = Api::<ServiceAccount>::namespaced(admin.clone(), &namespace);
+/// The adapter, connected as the product connects it, and logged in as a service account of a namespace.
+pub(crate) async fn connected(admin: &Client, namespace: &str) -> Cluster {
+    let api = Api::<ServiceAccount>::namespaced(admin.clone(), namespace);
     create(&api, json!({"metadata": {"name": "function"}})).await;
     let request: TokenRequest =
         from_value(json!({"metadata": {}, "spec": {"audiences": []}})).expect("valid");
@@ -45,10 +43,18 @@ async fn a_bearer_token_logs_in_and_missing_rights_name_the_file_that_gives_them
         .expect("a token")
         .token;
     let (endpoint, authority) = access();
-    let cluster = Cluster::connect("label-node", &endpoint, &authority, move |_| {
+    Cluster::connect("label-node", &endpoint, &authority, move |_| {
         std::future::ready(Ok(token.clone()))
     })
-    .expect("connected");
+    .expect("connected")
+}
+
+#[tokio::test]
+#[ignore = "needs the local world"]
+async fn a_bearer_token_logs_in_and_missing_rights_name_the_file_that_gives_them() {
+    let admin = client().await;
+    let namespace = namespace(&admin).await;
+    let cluster = connected(&admin, &namespace).await;
     let error = cluster
         .find(&subject(), Duration::ZERO)
         .await

@@ -134,6 +134,11 @@ async fn a_pod_that_is_gone_or_another_by_now_or_ends_with_its_namespace_needs_n
         Answer::failure(404, "pods \"driver\" not found"),
         Answer::failure(
             409,
+            "Operation cannot be fulfilled on Pod \"driver\": the UID in the precondition (a) does not match the UID \
+             in record (b). The object might have been deleted and then recreated",
+        ),
+        Answer::failure(
+            409,
             "Operation cannot be fulfilled on Pod \"driver\": Precondition failed: UID in precondition: a, UID in \
              object meta: b",
         ),
@@ -182,7 +187,8 @@ async fn throttling_and_two_writers_of_one_budget_are_tried_again_later() {
         Answer::failure(429, "too many requests, please try again later"),
         Answer::failure(
             409,
-            "Operation cannot be fulfilled on poddisruptionbudgets.policy \"driver\": modified",
+            "Operation cannot be fulfilled on poddisruptionbudgets.policy \"driver\": the object has been modified; \
+             please apply your changes to the latest version and try again",
         ),
     ] {
         let script = Script::with([answer]);
