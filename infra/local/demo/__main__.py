@@ -118,7 +118,7 @@ def _judge(record: Record, style: Style, target: Path) -> int:
     record.claims.append(claims.within_memory(record.functions))
     used = listings.function_listing(record.functions)
     print(style.heading("The functions"), style.listing(used), sep="\n")
-    print(style.heading("What was claimed, and what was seen"), *map(style.claim, record.claims), sep="\n")
+    print(style.heading("What was claimed, and what was seen"), style.verdicts(record.claims), sep="")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(report.render(record))
     print(f"\nreport: {target}\n{style.summary(record)}", flush=True)

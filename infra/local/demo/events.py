@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
+
+_NODE_NAME = re.compile(r"\b(ip-[\d-]+)\.[a-z0-9.-]+\.internal\b")
+
+
+def short_names(text: str) -> str:
+    """With nodes called by the first label of their names, as the lines call them."""
+    return _NODE_NAME.sub(r"\1", text)
 
 
 class Source(StrEnum):

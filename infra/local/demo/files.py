@@ -71,5 +71,5 @@ class Files:
             told = await self._ask("GET", "/workers", range=state)
             for worker in told["workers"]:
                 host = str(worker["host"])
-                found[host] = Worker(host, state, worker["capacityBytes"], worker["usedBytes"], worker["blocks"])
+                found[host] = Worker(host, state, worker["capacityBytes"], worker["usedBytes"])
         return found

@@ -25,10 +25,9 @@ _COMMANDS: tuple[tuple[str, ...], ...] = (
 )
 
 
-async def take(environment: Mapping[str, str], workers: Mapping[str, Worker], names: Mapping[str, str]) -> list[Listing]:
-    """Runs the commands, one at a time, with what `make env` sets; `names` maps a host to its node."""
-    taken = [await run(command, environment) for command in _COMMANDS]
-    return [*taken, worker_listing(workers, names)]
+async def take(environment: Mapping[str, str]) -> list[Listing]:
+    """Runs the commands, one at a time, with what `make env` sets."""
+    return [await run(command, environment) for command in _COMMANDS]
 
 
 async def run(command: Sequence[str], environment: Mapping[str, str]) -> Listing:
@@ -57,13 +56,13 @@ def _shown(command: Sequence[str]) -> str:
 
 
 def worker_listing(workers: Mapping[str, Worker], names: Mapping[str, str]) -> Listing:
-    """As `alluxio fsadmin report capacity` says it."""
+    """As `alluxio fsadmin report capacity` says it; `names` maps a host to its node."""
     rows = [
         (worker.host, names.get(worker.host, "?"), worker.state, gibibytes(worker.capacity_bytes),
-         mebibytes(worker.used_bytes), str(worker.blocks))
+         mebibytes(worker.used_bytes))
         for worker in sorted(workers.values(), key=lambda worker: worker.host)
     ]  # fmt: skip
-    return Listing("alluxio fsadmin report capacity", table(("WORKER", "NODE", "STATE", "CAPACITY", "USED", "BLOCKS"), rows))
+    return Listing("alluxio fsadmin report capacity", table(("WORKER", "NODE", "STATE", "CAPACITY", "USED"), rows))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

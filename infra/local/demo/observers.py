@@ -76,7 +76,7 @@ class Observers:
         now = await asyncio.to_thread(self._services.instances)
         at = time.time()
         before, self._seen.instances = self._seen.instances, now
-        self._seen.known |= now
+        self._seen.remember(now)
         changed = autoscaling.instances(before, now, at)
         if changed or before != now:
             self._seen.add(*changed)

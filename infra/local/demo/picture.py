@@ -82,7 +82,10 @@ def _groups(begin: float, end: float, events: Sequence[Event]) -> list[tuple[str
     groups = []
     for instance in told:
         own = [span for span in visible if span.lane.instance == instance]
-        lanes = sorted({span.lane for span in own}, key=_rank)
+        began = {span.lane: span.begin for span in reversed(own)}
+        # An execution's name says nothing of its place; the lanes of its branches stay below its own.
+        of_execution = {lane.part.split("/")[0]: at for lane, at in began.items() if "/" not in lane.part}
+        lanes = sorted(began, key=lambda lane: (_rank(lane), of_execution.get(lane.part.split("/")[0], 0.0), lane.part))
         if instance not in first:
             lanes = [lane for lane in lanes if lane.source is Source.ALLUXIO]
         rows = [_row(lane, own, [mark for mark in marks if mark.instance == instance]) for lane in lanes]
@@ -91,8 +94,8 @@ def _groups(begin: float, end: float, events: Sequence[Event]) -> list[tuple[str
     return groups
 
 
-def _rank(lane: Lane) -> tuple[int, str]:
-    return (_ORDER.index(lane.source) if lane.source in _ORDER else len(_ORDER), lane.part)
+def _rank(lane: Lane) -> int:
+    return _ORDER.index(lane.source) if lane.source in _ORDER else len(_ORDER)
 
 
 def _row(lane: Lane, own: list[Span], marks: list[Event]) -> _Row:

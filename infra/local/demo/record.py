@@ -15,6 +15,8 @@ class Claim:
     name: str
     seen: bool
     evidence: str
+    act: str = "The whole run"
+    """The title of the act that it is about."""
 
 
 @dataclass

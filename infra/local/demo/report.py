@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
 from markupsafe import Markup
 
-from .events import Event
+from .events import Event, short_names
 from .picture import picture
 from .record import Act, Record, Written
 
@@ -32,11 +33,16 @@ def render(record: Record) -> str:
         loader=jinja2.FileSystemLoader(_HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )  # fmt: skip
-    environment.filters |= {"short_sum": lambda text: str(text)[:12], "mib": lambda count: f"{count / 2**20:.0f} MiB"}
+    environment.filters |= {
+        "short_sum": lambda text: str(text)[:12],
+        "mib": lambda count: f"{count / 2**20:.0f} MiB",
+        "short_names": short_names,
+    }
     return environment.get_template("report.html.j2").render(
         style=Markup((_HERE / "report.css").read_text()),
         when=dt.datetime.fromtimestamp(record.began, dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         record=record,
+        claims_by_act=[(act, list(made)) for act, made in itertools.groupby(record.claims, lambda claim: claim.act)],
         good=sum(claim.seen for claim in record.claims),
         tiles=tiles(record),
         acts=[(act, _picture(record, act), _lines(record, act)) for act in record.acts],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .changes import kubernetes
@@ -29,7 +29,7 @@ class Seen:
         self.events: list[Event] = []
         self.instances: dict[str, Instance] = {}
         self.known: dict[str, Instance] = {}
-        """Each instance that was ever there, as it was last."""
+        """Each instance that was ever there, as it was when it had an address last."""
         self.nodes: dict[str, Object] = {}
         self.volumes: dict[str, Object] = {}
         self.pods: dict[str, Object] = {}
@@ -65,6 +65,13 @@ class Seen:
                 continue
 
     # who is who
+
+    def remember(self, instances: Mapping[str, Instance]) -> None:
+        """EC2 forgets name and address of an instance that has ended; here they are kept."""
+        for id, now in instances.items():
+            before = self.known.get(id)
+            if now.address or before is None:
+                self.known[id] = now
 
     def short(self, instance: str) -> str:
         """The short name of an instance's node; of one without a name its id."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from collections.abc import Mapping
@@ -236,7 +237,8 @@ class Story:
             return
 
     async def _list(self, when: str) -> None:
-        taken = await listings.take(self._environment, self._seen.workers, self._seen.host_names())
+        taken = await listings.take(self._environment)
+        taken.append(listings.worker_listing(self._seen.workers, self._seen.host_names()))
         self._record.listings.append((when, taken))
         print(self._style.heading(f"What a reader sees {when}"), *map(self._style.listing, taken), sep="\n", flush=True)
 
@@ -253,7 +255,8 @@ class Story:
         self._seen.add(Event(time.time(), Source.STORY, "story", text, instance, tone))
 
     def _claim(self, *made: Claim) -> None:
-        for claim in made:
+        for one in made:
+            claim = dataclasses.replace(one, act=self._record.acts[-1].title)
             self._record.claims.append(claim)
             print(self._style.claim(claim), flush=True)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TextIO
 
-from .events import Event, Source, Tone
+from .events import Event, Source, Tone, short_names
 from .record import Act, Claim, Listing, Record
 
 _NODE_WIDTH = 19
@@ -47,7 +47,7 @@ class Style:
     def event(self, event: Event, seconds: float, node: str) -> str:
         """`seconds` since the trigger; `node` is the short name, empty for what is about none."""
         head = f"{seconds:7.1f} s  {node or '-':<{_NODE_WIDTH}} {event.source.value:<{_SOURCE_WIDTH}} "
-        told = self._folded(event.text, len(head))
+        told = self._folded(short_names(event.text), len(head))
         when = self.paint(head[:11], "2")
         who = head[11:]
         return when + self.paint(who, "2" if event.source is Source.STORY else "") + self.paint(told, _CODES[event.tone])
@@ -70,7 +70,17 @@ class Style:
 
     def claim(self, claim: Claim) -> str:
         sign = self.paint("seen    ", "32") if claim.seen else self.paint("NOT SEEN", "31;1")
-        return f"  {sign}  {claim.name}\n            {self.paint(self._folded(claim.evidence, 12), '2')}"
+        return f"  {sign}  {claim.name}\n            {self.paint(self._folded(short_names(claim.evidence), 12), '2')}"
+
+    def verdicts(self, claims: Sequence[Claim]) -> str:
+        """All claims again, act by act; with what was seen only where it was not what was claimed."""
+        lines, act = [], ""
+        for claim in claims:
+            if claim.act != act:
+                act = claim.act
+                lines.append(f"\n  {self.paint(act, '1')}")
+            lines.append(self.claim(claim) if not claim.seen else self.claim(claim).split("\n", 1)[0])
+        return "\n".join(lines)
 
     def summary(self, record: Record) -> str:
         good = sum(claim.seen for claim in record.claims)

@@ -71,7 +71,7 @@ def test_a_worker_pod_opens_and_closes_the_lane_of_its_worker():
 
 
 def worker(state: str) -> alluxio.Worker:
-    return alluxio.Worker("127.7.16.1", state, 500 * 2**30, 0, 0)
+    return alluxio.Worker("127.7.16.1", state, 500 * 2**30, 0)
 
 
 def test_a_decommissioned_worker_that_falls_silent_is_no_trouble_but_a_live_one_is():
@@ -129,6 +129,13 @@ def test_the_same_wait_is_told_once_however_often_it_is_looked_at():
     look = {"outcome": "waiting", "reason": "2 pods are left"}
     told = told_of(exited(1, 0, "EvictPods", **look), exited(2, 1, "EvictPods", **look), exited(3, 2, "EvictPods", outcome="evicted"))
     assert [event.told for event in told] == [True, False, True]
+
+
+def test_a_state_that_is_entered_again_begins_only_once():
+    told = told_of(entered(1, 0, "EvictPods"), entered(2, 1, "RecordHeartbeatForPods"), entered(3, 2, "EvictPods"))
+    assert [(event.text, event.told) for event in told] == [
+        ("EvictPods begins", True), ("RecordHeartbeatForPods begins", False), ("EvictPods begins", False),
+    ]  # fmt: skip
 
 
 def test_branches_that_run_at_once_have_lanes_of_their_own():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from demo import claims
 from demo.changes.alluxio import File, Worker
+from demo.changes.autoscaling import Instance
 from demo.events import Event, Source
 from demo.record import Claim, FunctionUse, Written
 from demo.seen import Seen
@@ -23,7 +24,7 @@ def seen(*moments: tuple[str, float]) -> Seen:
     known.known = {GOES: instance("InService"), STAYS: instance("InService", id=STAYS)}
     known.nodes = {"node-uid": node(LABELS, ready=True, tainted=False)}
     known.volumes = {name: volume(name, "Bound") for name in ("local-pv-1", "local-pv-2")}
-    known.workers = {HOST: Worker(HOST, "LIVE", 492 * 2**30, 0, 0)}
+    known.workers = {HOST: Worker(HOST, "LIVE", 492 * 2**30, 0)}
     known.events = [Event(at, Source.KUBERNETES, key, key, GOES) for key, at in moments]
     return known
 
@@ -51,7 +52,7 @@ def test_a_hook_that_is_completed_before_the_node_is_open_is_not_what_was_claime
 
 def test_a_worker_on_one_of_two_disks_does_not_count():
     known = seen()
-    known.workers = {HOST: Worker(HOST, "LIVE", 246 * 2**30, 0, 0)}
+    known.workers = {HOST: Worker(HOST, "LIVE", 246 * 2**30, 0)}
     assert not named(claims.joined(known, [GOES], 0), "Alluxio worker").seen
 
 
@@ -168,5 +169,11 @@ def test_a_function_over_its_memory_is_noticed_and_no_call_proves_nothing():
 def test_something_that_is_left_in_the_end_is_noticed():
     known = seen()
     assert not claims.nothing_left(known).seen
-    known.nodes, known.volumes, known.workers = {}, {}, {HOST: Worker(HOST, "LOST", 0, 0, 0)}
+    known.nodes, known.volumes, known.workers = {}, {}, {HOST: Worker(HOST, "LOST", 0, 0)}
     assert claims.nothing_left(known).seen
+
+
+def test_a_node_is_called_by_its_name_after_ec2_has_forgotten_it():
+    known = seen()
+    known.remember({GOES: Instance(GOES, "", "terminated")})
+    assert known.short(GOES) == "ip-127-7-16-1" and known.known[GOES].address == HOST

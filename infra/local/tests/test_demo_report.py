@@ -47,6 +47,16 @@ def test_a_line_that_is_longer_than_the_terminal_is_folded_below_its_words():
     assert {len(line) - len(line.lstrip()) for line in lines[1:]} == {lines[0].index("word")}
 
 
+def test_nodes_are_called_by_the_first_label_of_their_names():
+    event = Event(0, Source.BUS, "k", "node ip-127-7-16-1.us-west-2.compute.internal is open, ip-10-0-0-1.ec2.internal too")
+    assert Style(False).event(event, 1, "n").endswith("node ip-127-7-16-1 is open, ip-10-0-0-1 too")
+
+
+def test_the_verdicts_repeat_each_claim_and_say_more_only_of_what_was_not_seen():
+    told = Style(False).verdicts([Claim("a", True, "fine", "act one"), Claim("b", False, "gone wrong", "act two")])
+    assert "fine" not in told and "gone wrong" in told and told.index("act one") < told.index("act two")
+
+
 def test_a_phase_lasts_until_the_next_of_its_lane():
     found = spans([phase(5, Source.EC2, "b"), phase(1, Source.EC2, "a"), phase(3, Source.ALLUXIO, "c"), phase(9, Source.EC2, "")])
     assert [(span.phase, span.begin, span.end) for span in found] == [("a", 1, 5), ("c", 3, None), ("b", 5, 9)]
@@ -84,6 +94,13 @@ def test_bars_are_to_scale_and_stay_within_the_picture():
 def test_a_node_that_was_only_there_shows_its_worker_and_nothing_else():
     svg = drawn(phase(50, Source.ALLUXIO, "in service", STAYS), phase(50, Source.KUBERNETES, "open", STAYS))
     assert "in service" in bars(svg) and "open" not in bars(svg)
+
+
+def test_executions_of_one_machine_are_drawn_in_the_order_of_their_beginnings():
+    svg = drawn(phase(110, Source.DRAIN, "first", part="f00"), phase(112, Source.DRAIN, "second", part="a00"),
+                phase(112, Source.DRAIN, "beside", part="f00/2"))  # fmt: skip
+    heights = {name: float(bar.find("rect").attrib["y"]) for name, bar in bars(svg).items()}
+    assert heights["first"] < heights["beside"] < heights["second"]
 
 
 def test_the_axis_has_few_and_round_ticks():

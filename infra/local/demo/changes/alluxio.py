@@ -19,7 +19,6 @@ class Worker:
     """The list: LIVE, DECOMMISSIONED or LOST."""
     capacity_bytes: int
     used_bytes: int
-    blocks: int
 
 
 @dataclass(frozen=True)

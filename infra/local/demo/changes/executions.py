@@ -58,6 +58,7 @@ class _Reader:
         self._task: dict[str, str] = {}
         self._failed: set[str] = set()
         self._last: dict[str, tuple[str, str]] = {}
+        self._begun: set[str] = set()
         self.told: list[tuple[int, Event]] = []
 
     def read(self, raw: dict[str, Any]) -> None:
@@ -108,13 +109,16 @@ class _Reader:
             self._failed.discard(branch)
             # What heartbeats and outcomes do is told when it is done, or by the bus.
             asks = not name.startswith(("RecordHeartbeat", "CompleteHook", "TellOutcome", "TerminateInstance"))
-            self._add(raw, branch, f"entered/{name}", f"{name} ...", Tone.WORK, told=False, phase=name if asks else "")
+            # A state that waits is entered again and again.
+            told = asks and name not in self._begun
+            self._begun.add(name)
+            self._add(raw, branch, f"entered/{name}", f"{name} begins", Tone.WORK, told=told, phase=name if asks else "")
         elif kind == "Wait":
             self._add(raw, branch, f"entered/{name}", name, Tone.WAIT, told=False, phase="wait")
         elif kind in ("Succeed", "Fail"):
             self._add(raw, branch, f"entered/{name}", name, told=False, phase="")
         elif kind == "Parallel":
-            self._add(raw, branch, f"entered/{name}", f"{name}: pods and cache leave side by side", told=True)
+            self._add(raw, branch, f"entered/{name}", f"{name}: pods and cache leave side by side")
 
     def _exited(self, raw: dict[str, Any], branch: str) -> None:
         details = raw["stateExitedEventDetails"]
