@@ -1,0 +1,388 @@
+//! The adapters against real Alluxio processes. The masters and the files server are those of the local world;
+//! workers, and masters that are ill-treated, are of the tests' own.
+
+// A test ends by a panic; clippy knows only the functions that carry the attribute as tests.
+#![allow(clippy::expect_used, clippy::panic)]
+
+mod processes;
+mod world;
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tidegate_alluxio::{AlluxioMaster, AlluxioWorkers, Login};
+use tidegate_domain::cache::{Worker, WorkerState};
+use tidegate_domain::error::ErrorName;
+use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed};
+
+use processes::{TIER_BYTES, TestMaster, TestWorker};
+use world::{ADMINISTRATOR, World, all_files, eventually, path, status};
+
+/// A JVM on a machine that is busy with other tests.
+const START_SECONDS: u64 = 90;
+/// A persist of a small file takes 2 to 4 s; a minute more where the job master gives it to a job worker that has just ended,
+/// as those of other tests have.
+const SAVE_SECONDS: u64 = 150;
+
+async fn registered(master: &AlluxioMaster, host: &str) -> Worker {
+    eventually(
+        &format!("worker {host} is in service"),
+        START_SECONDS,
+        async || {
+            let worker = master.worker(host).await.expect("a report")?;
+            (worker.state == WorkerState::Live).then_some(worker)
+        },
+    )
+    .await
+}
+
+#[tokio::test]
+#[ignore = "needs the local world"]
+async fn a_host_without_a_worker_is_none() {
+    let world = World::running();
+    assert_eq!(world.master().worker("203.0.113.9").await, Ok(None));
+}
+
+#[tokio::test]
+#[ignore = "needs the local world"]
+async fn the_primary_is_found_among_masters_that_are_away() {
+    let world = World::running();
+    let away = format!("{}:19998", world.address());
+    let masters = vec![away, world.master_address().to_owned()];
+    let master = AlluxioMaster::new(
+        masters,
+        Login::Simple {
+            user: ADMINISTRATOR.into(),
+        },
+    )
+    .expect("masters");
+    assert_eq!(master.worker("203.0.113.9").await, Ok(None));
+}
+
+#[tokio::test]
+#[ignore = "needs the local world"]
+async fn without_any_primary_the_cache_is_unavailable_and_every_master_is_named() {
+    let world = World::running();
+    let away: Vec<_> = [(), ()].map(|()| format!("{}:19998", world.address())).into();
+    let master = AlluxioMaster::new(away.clone(), Login::NoSasl).expect("masters");
+    let error = master.worker("203.0.113.9").await.expect_err("no master");
+    assert_eq!(error.name, ErrorName::AlluxioUnavailable);
+    assert!(
+        away.iter().all(|master| error.message.contains(master)),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs the local world"]
+async fn the_blacklist_is_the_one_that_the_master_persists_by() {
+    let world = World::running();
+    let blacklist = world.master().persistence_blacklist().await.expect("a list");
+    assert_eq!(blacklist, [".staging", "_temporary", ".tmp", "_delta_log"]);
+}
+
+#[tokio::test]
+#[ignore = "needs the local world"]
+async fn a_file_that_was_deleted_is_none_and_gone() {
+    let world = World::running();
+    let (master, file) = (world.master(), path("deleted"));
+    world.write(&file, "MUST_CACHE", "", 0).await;
+    assert!(master.file(&file).await.expect("a status").is_some());
+    world.delete(&file).await;
+    assert_eq!(master.file(&file).await, Ok(None));
+    assert_eq!(master.persist(&file).await, Ok(Changed::Gone));
+    assert_eq!(master.replicate(&file, 2).await, Ok(Changed::Gone));
+    assert_eq!(master.file(&format!("{file}/below")).await, Ok(None));
+}
+
+#[tokio::test]
+#[ignore = "needs the local world"]
+async fn a_call_without_the_login_that_the_master_asks_for_is_refused() {
+    let world = World::running();
+    let masters = vec![world.master_address().to_owned()];
+    let master = AlluxioMaster::new(masters, Login::NoSasl).expect("a master");
+    let error = master.file("/").await.expect_err("no login");
+    assert_eq!(error.name, ErrorName::AlluxioRefused, "{error}");
+    assert!(
+        error.message.contains("alluxio.security.authentication.type"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs the local world"]
+async fn a_user_without_rights_may_look_and_persist_but_is_refused_to_copy() {
+    let world = World::running();
+    let (master, file) = (world.master_as("a-stranger"), path("of-another"));
+    world.write(&file, "MUST_CACHE", "", 0).await;
+    assert!(master.file(&file).await.expect("a status").is_some());
+    let error = master.replicate(&file, 2).await.expect_err("no right");
+    assert_eq!(error.name, ErrorName::AlluxioRefused, "{error}");
+    assert!(
+        error.message.contains("a-stranger") && error.message.contains("configure the user"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs the local world"]
+async fn a_fresh_worker_is_in_service_with_the_bytes_of_its_disks_and_does_nothing() {
+    let world = World::running();
+    let (master, workers) = (world.master(), AlluxioWorkers::new().expect("a client"));
+    let before = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("after 1970")
+        .as_millis();
+    let test = TestWorker::start(world.address(), world.master_address(), false);
+    let worker = registered(&master, &test.host).await;
+    assert_eq!(
+        (worker.host.as_str(), worker.address.as_str()),
+        (test.host.as_str(), test.host.as_str())
+    );
+    assert_eq!((worker.rpc_port, worker.web_port), (29_999, 30_000));
+    assert_eq!((worker.capacity_bytes, worker.used_bytes), (2 * TIER_BYTES, 0));
+    assert!(worker.last_contact_seconds < 10, "{worker:?}");
+    assert!(
+        u128::try_from(worker.start_time_ms).expect("after 1970") >= before,
+        "{worker:?}"
+    );
+    assert_eq!(master.lost_storage(&test.host).await, Ok(vec![]));
+    assert_eq!(all_files(&worker, 100).await, []);
+    let load = workers
+        .load(&worker)
+        .await
+        .expect("an answer")
+        .expect("the worker answers");
+    assert!(load.idle(), "{load:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs the local world"]
+async fn a_directory_that_a_worker_cannot_use_is_lost_storage_and_missing_capacity() {
+    let world = World::running();
+    let master = world.master();
+    let test = TestWorker::with_directories(world.address(), world.master_address(), false, "a-file/tier");
+    let worker = registered(&master, &test.host).await;
+    assert_eq!(worker.capacity_bytes, TIER_BYTES);
+    let lost = master.lost_storage(&test.host).await.expect("an answer");
+    assert_eq!(lost.len(), 1, "{lost:?}");
+    assert!(
+        lost[0].starts_with(&format!("SSD:{}", test.directory("a-file/tier"))),
+        "{lost:?}"
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs the local world"]
+async fn what_is_on_a_worker_is_listed_page_by_page_under_its_own_name() {
+    let world = World::running();
+    let master = world.master();
+    let test = TestWorker::start(world.address(), world.master_address(), false);
+    let worker = registered(&master, &test.host).await;
+    let names = [
+        "a b",
+        "dt=2026-01-01 00:00:00",
+        "100%25",
+        "ü-日本",
+        "co:lon",
+        "quo\"te<b>&amp;",
+        "plus+",
+        "new\nline",
+    ];
+    let mut expected: Vec<_> = names.iter().map(|name| (path(name), false)).collect();
+    for (file, _) in &expected {
+        world.write(file, "MUST_CACHE", &test.host, 1000).await;
+    }
+    let written_through = path("persisted");
+    world
+        .write(&written_through, "CACHE_THROUGH", &test.host, 1000)
+        .await;
+    expected.push((written_through, true));
+
+    let listed = all_files(&worker, 2).await;
+    let mut found: Vec<_> = listed
+        .into_iter()
+        .map(|file| (file.path, file.persisted))
+        .collect();
+    found.sort();
+    expected.sort();
+    assert_eq!(found, expected);
+    for (file, persisted) in expected {
+        let state = status(&master, &file).await;
+        assert_eq!(
+            (state.path.as_str(), state.length, state.completed),
+            (file.as_str(), 1000, true)
+        );
+        assert_eq!(
+            (state.persisted, state.block_hosts),
+            (persisted, vec![vec![test.host.clone()]]),
+            "{file}"
+        );
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the local world"]
+async fn a_deleted_file_is_covered_by_its_page_until_the_worker_has_forgotten_it() {
+    let world = World::running();
+    let (master, workers) = (world.master(), AlluxioWorkers::new().expect("a client"));
+    let test = TestWorker::start(world.address(), world.master_address(), false);
+    let worker = registered(&master, &test.host).await;
+    let (kept, deleted) = (path("kept"), path("deleted"));
+    for file in [&deleted, &kept] {
+        world.write(file, "MUST_CACHE", &test.host, 1000).await;
+    }
+    // The master tells a worker out of service nothing any more, so this one never forgets.
+    assert_eq!(master.decommission(&worker).await, Ok(Changed::Done));
+    world.delete(&deleted).await;
+    let page = workers
+        .files(&worker, 0, 100)
+        .await
+        .expect("a page")
+        .expect("the worker answers");
+    assert_eq!((page.total, page.looked), (2, 2));
+    assert_eq!(
+        page.files.iter().map(|file| &file.path).collect::<Vec<_>>(),
+        [&kept]
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs the local world"]
+async fn a_file_that_only_the_cache_has_is_persisted_once_it_is_complete() {
+    let world = World::running();
+    let master = world.master();
+    let test = TestWorker::start(world.address(), world.master_address(), true);
+    registered(&master, &test.host).await;
+    let file = path("cached-only");
+    let id = world.begin(&file, &test.host).await;
+    assert!(!status(&master, &file).await.completed);
+    assert_eq!(master.persist(&file).await, Ok(Changed::Conflict));
+
+    world.end(&id).await;
+    let state = status(&master, &file).await;
+    assert!(state.completed && !state.persisted, "{state:?}");
+    assert_eq!(master.persist(&file).await, Ok(Changed::Done));
+    eventually("the file is in the under store", SAVE_SECONDS, async || {
+        status(&master, &file).await.persisted.then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs the local world"]
+async fn a_file_that_is_never_persisted_gets_its_copy_on_another_worker() {
+    let world = World::running();
+    let master = world.master();
+    let here = TestWorker::start(world.address(), world.master_address(), true);
+    let there = TestWorker::start(world.address(), world.master_address(), true);
+    registered(&master, &here.host).await;
+    registered(&master, &there.host).await;
+    let file = path("_temporary/part-0");
+    world.write(&file, "MUST_CACHE", &here.host, 1000).await;
+
+    assert_eq!(master.persist(&file).await, Ok(Changed::Done));
+    assert_eq!(master.replicate(&file, 2).await, Ok(Changed::Done));
+    let state = eventually("the file has a copy elsewhere", SAVE_SECONDS, async || {
+        let state = status(&master, &file).await;
+        state.complete_without(&here.host).then_some(state)
+    })
+    .await;
+    assert!(!state.persisted && state.replication_min == 2, "{state:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs the local world"]
+async fn a_decommissioned_worker_is_out_of_service_lists_its_files_and_may_come_back() {
+    let world = World::running();
+    let master = world.master();
+    let mut test = TestWorker::start(world.address(), world.master_address(), false);
+    let worker = registered(&master, &test.host).await;
+    let file = path("only-copy");
+    world.write(&file, "MUST_CACHE", &test.host, 1000).await;
+
+    for _ in 0..2 {
+        assert_eq!(master.decommission(&worker).await, Ok(Changed::Done));
+        let seen = master
+            .worker(&test.host)
+            .await
+            .expect("a report")
+            .expect("still known");
+        assert_eq!(seen.state, WorkerState::Decommissioned);
+    }
+    assert_eq!(all_files(&worker, 100).await.len(), 1);
+    assert_eq!(status(&master, &file).await.block_hosts, [Vec::<String>::new()]);
+
+    test.restart();
+    registered(&master, &test.host).await;
+    eventually("the file is on its worker again", START_SECONDS, async || {
+        (status(&master, &file).await.block_hosts == [vec![test.host.clone()]]).then_some(())
+    })
+    .await;
+    let other = Worker {
+        web_port: 1,
+        ..worker
+    };
+    assert_eq!(master.decommission(&other).await, Ok(Changed::Gone));
+}
+
+#[tokio::test]
+#[ignore = "needs the local world"]
+async fn a_master_that_starts_or_stands_still_is_unavailable_and_then_asked_again() {
+    let world = World::running();
+    let host = world.address();
+    let own = TestMaster::start(&host, "SIMPLE");
+    let login = Login::Simple {
+        user: ADMINISTRATOR.into(),
+    };
+    let master = AlluxioMaster::new(vec![own.address.clone()], login).expect("a master");
+    let serving = async || match master.worker("203.0.113.9").await {
+        Ok(found) => Some(found),
+        Err(error) => {
+            assert_eq!(error.name, ErrorName::AlluxioUnavailable, "{error}");
+            None
+        }
+    };
+    assert_eq!(
+        eventually("the master serves", START_SECONDS, serving).await,
+        None
+    );
+
+    own.pause();
+    let asked = Instant::now();
+    let error = master.worker("203.0.113.9").await.expect_err("no answer");
+    assert_eq!(error.name, ErrorName::AlluxioUnavailable, "{error}");
+    assert!(asked.elapsed() < Duration::from_secs(12), "{:?}", asked.elapsed());
+    own.go_on();
+    eventually("the master goes on", START_SECONDS, serving).await;
+
+    drop(own);
+    let error = master.worker("203.0.113.9").await.expect_err("no master");
+    assert_eq!(error.name, ErrorName::AlluxioUnavailable, "{error}");
+    let _again = TestMaster::start(&host, "SIMPLE");
+    eventually(
+        "the new master serves, and the login is renewed",
+        START_SECONDS,
+        serving,
+    )
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs the local world"]
+async fn a_master_without_login_is_asked_without_and_refuses_one() {
+    let world = World::running();
+    let own = TestMaster::start(&world.address(), "NOSASL");
+    let master = |login| AlluxioMaster::new(vec![own.address.clone()], login).expect("a master");
+    let open = master(Login::NoSasl);
+    eventually("the master serves", START_SECONDS, async || {
+        open.worker("203.0.113.9").await.ok()
+    })
+    .await;
+
+    let simple = master(Login::Simple {
+        user: ADMINISTRATOR.into(),
+    });
+    let error = simple.worker("203.0.113.9").await.expect_err("no login here");
+    assert_eq!(error.name, ErrorName::AlluxioRefused, "{error}");
+    assert!(error.message.contains("NOSASL"), "{error}");
+}
