@@ -5,7 +5,7 @@ use tidegate_domain::error::Result;
 use tidegate_domain::ports::{AutoScaling, GroupHook, Membership};
 use tidegate_domain::subject::InstanceId;
 
-use crate::errors::{classify, incomplete};
+use crate::errors::{classify, incomplete, told};
 
 const DESCRIBE_INSTANCES: &str = "autoscaling:DescribeAutoScalingInstances";
 const DESCRIBE_HOOKS: &str = "autoscaling:DescribeLifecycleHooks";
@@ -49,11 +49,7 @@ impl AutoScaling for Groups {
         else {
             return Ok(None);
         };
-        let told = |value: Option<&str>, what| {
-            value
-                .map(str::to_owned)
-                .ok_or_else(|| incomplete(DESCRIBE_INSTANCES, what))
-        };
+        let told = |value, what| told(DESCRIBE_INSTANCES, value, what);
         Ok(Some(Membership {
             group: told(found.auto_scaling_group_name(), "AutoScalingGroupName")?,
             zone: told(found.availability_zone(), "AvailabilityZone")?,
@@ -93,11 +89,7 @@ impl AutoScaling for Groups {
 }
 
 fn hook(hook: &LifecycleHook) -> Result<GroupHook> {
-    let told = |value: Option<&str>, what| {
-        value
-            .map(str::to_owned)
-            .ok_or_else(|| incomplete(DESCRIBE_HOOKS, what))
-    };
+    let told = |value, what| told(DESCRIBE_HOOKS, value, what);
     let seconds = |value: Option<i32>, what| {
         value
             .and_then(|value| u32::try_from(value).ok())

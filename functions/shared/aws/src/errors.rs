@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 
 use aws_sdk_autoscaling::config::http::HttpResponse;
 use aws_sdk_autoscaling::error::{ProvideErrorMetadata, SdkError};
-use tidegate_domain::error::{Error, ErrorName};
+use tidegate_domain::error::{Error, ErrorName, Result};
 
 /// Error codes with a status below 500 that mean "not now". Those that the SDK retries:
 /// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html>.
@@ -47,7 +47,13 @@ where
             let code = service.err().code().unwrap_or("no error code");
             let message = service.err().message().unwrap_or("no message");
             let what = format!("{code} (HTTP status {status}): {message}");
-            if status >= 500 || status == 429 || NOT_NOW.contains(&code) {
+            if status < 400 {
+                // The SDK reports a good answer that it cannot read as an error of the service.
+                Error::new(
+                    ErrorName::Defect,
+                    format!("{operation}: {}", with_sources(service.err() as &dyn StdError)),
+                )
+            } else if status >= 500 || status == 429 || NOT_NOW.contains(&code) {
                 unavailable(what)
             } else {
                 Error::new(ErrorName::AwsRefused, format!("{operation}: {what}"))
@@ -62,6 +68,15 @@ where
             format!("{operation}: {}", with_sources(other as &dyn StdError)),
         ),
     }
+}
+
+/// What an answer must tell; `what` is the name of the field. The SDK makes an empty text of a text that is required
+/// and missing.
+pub(crate) fn told(operation: &str, value: Option<&str>, what: &str) -> Result<String> {
+    value
+        .filter(|value| !value.is_empty())
+        .map(str::to_owned)
+        .ok_or_else(|| incomplete(operation, what))
 }
 
 /// An answer that lacks what it must have.

@@ -1,6 +1,7 @@
 //! An AWS endpoint on loopback that says what it is told to say: the SDK runs as it is, with its real HTTP client.
 
 #![allow(clippy::expect_used, reason = "part of tests")]
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
