@@ -12,8 +12,18 @@ async fn a_node_that_holds_nothing_leaves_with_its_worker_and_its_volumes() {
     let (_, host) = group.world.node_address(instance).await;
     let execution = drain(&group, instance).await;
     execution.expect("drained");
-    assert_eq!(execution.seen("retireWorker")["outcome"], "retired", "{execution:#?}");
-    assert_eq!(execution.seen("retireWorker")["deletedVolumes"].as_array().map(Vec::len), Some(2), "{execution:#?}");
+    assert_eq!(
+        execution.seen("retireWorker")["outcome"],
+        "retired",
+        "{execution:#?}"
+    );
+    assert_eq!(
+        execution.seen("retireWorker")["deletedVolumes"]
+            .as_array()
+            .map(Vec::len),
+        Some(2),
+        "{execution:#?}"
+    );
     expect_gone(&group, instance, &host).await;
     group.delete().await;
 }
@@ -29,12 +39,25 @@ async fn files_whose_only_copy_is_on_the_node_outlive_it() {
         ("async", WriteType::AsyncThrough),
         ("through", WriteType::CacheThrough),
     ] {
-        files.push(group.world.write(&format!("/case-only-copy/{name}"), write_type, &host).await);
+        files.push(
+            group
+                .world
+                .write(&format!("/case-only-copy/{name}"), write_type, &host)
+                .await,
+        );
     }
     let execution = drain(&group, instance).await;
     execution.expect("drained");
-    assert_eq!(execution.seen("drainCache")["persistedFiles"], 2, "{execution:#?}");
-    assert_eq!(execution.seen("drainCache")["persistedBytes"], 2 * 4_194_304, "{execution:#?}");
+    assert_eq!(
+        execution.seen("drainCache")["persistedFiles"],
+        2,
+        "{execution:#?}"
+    );
+    assert_eq!(
+        execution.seen("drainCache")["persistedBytes"],
+        2 * 4_194_304,
+        "{execution:#?}"
+    );
     group.world.expect_intact(&files).await;
     expect_gone(&group, instance, &host).await;
     group.delete().await;
@@ -45,10 +68,17 @@ async fn a_file_that_is_never_persisted_gets_its_copy_on_another_worker() {
     let group = Group::with_nodes("case-replicate", TWO_DISKS, 2).await;
     let instance = &group.in_service(2).await[0];
     let (_, host) = group.world.node_address(instance).await;
-    let file = group.world.write("/case-replicate/_temporary/part-0", WriteType::MustCache, &host).await;
+    let file = group
+        .world
+        .write("/case-replicate/_temporary/part-0", WriteType::MustCache, &host)
+        .await;
     let execution = drain(&group, instance).await;
     execution.expect("drained");
-    assert_eq!(execution.seen("drainCache")["replicatedFiles"], 1, "{execution:#?}");
+    assert_eq!(
+        execution.seen("drainCache")["replicatedFiles"],
+        1,
+        "{execution:#?}"
+    );
     group.world.expect_intact(&[file]).await;
     group.delete().await;
 }
@@ -58,8 +88,15 @@ async fn started_by_hand_a_drain_ends_the_instance_and_nothing_replaces_it() {
     let group = Group::with_nodes("case-by-hand-drain", TWO_DISKS, 1).await;
     let instance = &group.in_service(1).await[0];
     let (_, host) = group.world.node_address(instance).await;
-    let file = group.world.write("/case-by-hand-drain/cache", WriteType::MustCache, &host).await;
-    group.world.run(Machine::Drain, &json!({"instanceId": instance}), 180).await.expect("drained");
+    let file = group
+        .world
+        .write("/case-by-hand-drain/cache", WriteType::MustCache, &host)
+        .await;
+    group
+        .world
+        .run(Machine::Drain, &json!({"instanceId": instance}), 180)
+        .await
+        .expect("drained");
     group.has_left(instance, 120).await;
     group.world.expect_intact(&[file]).await;
     assert_eq!(group.instances().await, vec![]);
@@ -71,7 +108,11 @@ async fn started_by_hand_a_drain_leaves_the_instance_when_told_so() {
     let group = Group::with_nodes("case-keep-instance", TWO_DISKS, 1).await;
     let instance = &group.in_service(1).await[0];
     let input = json!({"instanceId": instance, "terminate": false});
-    group.world.run(Machine::Drain, &input, 180).await.expect("drained");
+    group
+        .world
+        .run(Machine::Drain, &input, 180)
+        .await
+        .expect("drained");
     assert_eq!(group.state(instance).await.as_deref(), Some("InService"));
     assert!(group.world.cordoned(instance).await);
     assert_eq!(group.world.volumes(instance).await, vec![]);
@@ -113,7 +154,11 @@ async fn a_write_that_races_the_decommission_is_saved() {
     group.world.add(&id).await;
     let file = group.world.close(&id, path).await;
     group.has_left(instance, 240).await;
-    group.world.ended_for(Machine::Drain, instance, 30).await.expect("drained");
+    group
+        .world
+        .ended_for(Machine::Drain, instance, 30)
+        .await
+        .expect("drained");
     group.world.expect_intact(&[file]).await;
     group.delete().await;
 }
@@ -129,15 +174,30 @@ async fn pods_leave_and_those_behind_a_budget_as_soon_as_it_lets_them() {
     group.terminate(instance).await;
     eventually(30, "the free pod is gone", async || {
         let pods = group.world.pods_on(&node).await;
-        if pods.contains(&"case-budget-free".to_owned()) { Err(pods) } else { Ok(()) }
+        if pods.contains(&"case-budget-free".to_owned()) {
+            Err(pods)
+        } else {
+            Ok(())
+        }
     })
     .await;
     group.world.pass(8).await;
-    assert!(group.world.pods_on(&node).await.contains(&"case-budget-held".to_owned()), "evicted past its budget");
+    assert!(
+        group
+            .world
+            .pods_on(&node)
+            .await
+            .contains(&"case-budget-held".to_owned()),
+        "evicted past its budget"
+    );
     group.world.allow_eviction("case-budget-held").await;
     group.has_left(instance, 120).await;
     let execution = group.world.ended_for(Machine::Drain, instance, 30).await;
-    assert_eq!(execution.expect("drained").seen("evictPods")["outcome"], "evicted", "{execution:#?}");
+    assert_eq!(
+        execution.expect("drained").seen("evictPods")["outcome"],
+        "evicted",
+        "{execution:#?}"
+    );
     group.delete().await;
 }
 
@@ -150,7 +210,11 @@ async fn a_pod_that_its_budget_never_lets_go_is_deleted_when_patience_ends_and_n
     group.world.forbid_eviction("case-budget-never").await;
     let execution = drain(&group, instance).await;
     let seen = execution.expect("drained").seen("evictPods");
-    assert_eq!(seen["forcedPods"], json!(["default/case-budget-never"]), "{execution:#?}");
+    assert_eq!(
+        seen["forcedPods"],
+        json!(["default/case-budget-never"]),
+        "{execution:#?}"
+    );
     group.world.allow_eviction("case-budget-never").await;
     group.delete().await;
 }

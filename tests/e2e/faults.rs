@@ -11,7 +11,10 @@ async fn every_event_twice_is_the_same_as_once() {
     let instance = group.in_service(1).await.remove(0);
     expect_joined(&group, &instance, 2).await;
     let (_, host) = group.world.node_address(&instance).await;
-    let file = group.world.write("/case-twice/cache", WriteType::MustCache, &host).await;
+    let file = group
+        .world
+        .write("/case-twice/cache", WriteType::MustCache, &host)
+        .await;
     drain(&group, &instance).await;
     for machine in [Machine::Join, Machine::Drain] {
         let executions = group.world.executions_for(machine, &instance).await;
@@ -39,7 +42,10 @@ async fn a_worker_that_died_before_the_drain_comes_back_with_its_files_and_is_dr
     let group = Group::with_nodes("case-dead-worker", TWO_DISKS, 1).await;
     let instance = &group.in_service(1).await[0];
     let (_, host) = group.world.node_address(instance).await;
-    let file = group.world.write("/case-dead-worker/cache", WriteType::MustCache, &host).await;
+    let file = group
+        .world
+        .write("/case-dead-worker/cache", WriteType::MustCache, &host)
+        .await;
     group.world.kill_container(instance, "alluxio-worker").await;
     drain(&group, instance).await.expect("drained");
     group.world.expect_intact(&[file]).await;
@@ -54,7 +60,11 @@ async fn a_node_that_is_gone_before_the_drain_begins_holds_up_nothing() {
     group.world.crash(instance).await;
     group.world.delete_node(&node).await;
     let execution = drain(&group, instance).await;
-    assert_eq!(execution.expect("drained").seen("drainCache")["outcome"], "absent", "{execution:#?}");
+    assert_eq!(
+        execution.expect("drained").seen("drainCache")["outcome"],
+        "absent",
+        "{execution:#?}"
+    );
     assert!(execution.reason().contains("is no node"), "{execution:#?}");
     group.delete().await;
 }

@@ -13,7 +13,10 @@ async fn functions_that_are_killed_half_way_are_called_again() {
     let instance = group.in_service(1).await.remove(0);
     expect_joined(&group, &instance, 2).await;
     let (_, host) = group.world.node_address(&instance).await;
-    let file = group.world.write("/case-killed/cache", WriteType::MustCache, &host).await;
+    let file = group
+        .world
+        .write("/case-killed/cache", WriteType::MustCache, &host)
+        .await;
     for function in ["evict-pods", "drain-cache", "retire-worker"] {
         group.world.kill_next_call(function, 150).await;
     }
@@ -33,7 +36,10 @@ async fn while_the_api_server_is_away_nothing_is_abandoned_and_afterwards_all_go
     outage.end();
     assert_eq!(group.in_service(1).await, vec![instance.clone()]);
     let (_, host) = group.world.node_address(&instance).await;
-    let file = group.world.write("/case-api-away/cache", WriteType::MustCache, &host).await;
+    let file = group
+        .world
+        .write("/case-api-away/cache", WriteType::MustCache, &host)
+        .await;
     group.terminate(&instance).await;
     group.reaches(&instance, "Terminating:Wait", 30).await;
     let outage = group.world.api_server_away();
@@ -41,7 +47,11 @@ async fn while_the_api_server_is_away_nothing_is_abandoned_and_afterwards_all_go
     assert_eq!(group.state(&instance).await.as_deref(), Some("Terminating:Wait"));
     outage.end();
     group.has_left(&instance, 240).await;
-    group.world.ended_for(Machine::Drain, &instance, 30).await.expect("drained");
+    group
+        .world
+        .ended_for(Machine::Drain, &instance, 30)
+        .await
+        .expect("drained");
     group.world.expect_intact(&[file]).await;
     group.delete().await;
 }
@@ -51,7 +61,10 @@ async fn a_master_that_forgets_a_decommission_is_told_again_and_nothing_is_lost(
     let group = Group::with_nodes("case-master-forgets", TWO_DISKS, 1).await;
     let instance = &group.in_service(1).await[0];
     let (_, host) = group.world.node_address(instance).await;
-    let file = group.world.write("/case-master-forgets/cache", WriteType::MustCache, &host).await;
+    let file = group
+        .world
+        .write("/case-master-forgets/cache", WriteType::MustCache, &host)
+        .await;
     // A reader that stands still keeps the worker busy, so that the drain waits for it after the decommission.
     let reader = group.world.open_reader("/case-master-forgets/cache").await;
     group.terminate(instance).await;
@@ -63,7 +76,11 @@ async fn a_master_that_forgets_a_decommission_is_told_again_and_nothing_is_lost(
     group.world.restart_alluxio_master().await;
     group.world.close_reader(&reader).await;
     group.has_left(instance, 240).await;
-    group.world.ended_for(Machine::Drain, instance, 30).await.expect("drained");
+    group
+        .world
+        .ended_for(Machine::Drain, instance, 30)
+        .await
+        .expect("drained");
     group.world.expect_intact(&[file]).await;
     group.delete().await;
 }

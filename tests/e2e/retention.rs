@@ -9,7 +9,10 @@ async fn a_drain_waits_for_an_under_store_that_refuses_writes_for_a_while() {
     let group = Group::with_nodes("case-store-back", TWO_DISKS, 1).await;
     let instance = &group.in_service(1).await[0];
     let (_, host) = group.world.node_address(instance).await;
-    let file = group.world.write("/case-store-back/cache", WriteType::MustCache, &host).await;
+    let file = group
+        .world
+        .write("/case-store-back/cache", WriteType::MustCache, &host)
+        .await;
     let outage = group.world.under_store_refuses();
     group.terminate(instance).await;
     group.reaches(instance, "Terminating:Wait", 30).await;
@@ -17,7 +20,11 @@ async fn a_drain_waits_for_an_under_store_that_refuses_writes_for_a_while() {
     assert_eq!(group.state(instance).await.as_deref(), Some("Terminating:Wait"));
     outage.end();
     group.has_left(instance, 240).await;
-    group.world.ended_for(Machine::Drain, instance, 30).await.expect("drained");
+    group
+        .world
+        .ended_for(Machine::Drain, instance, 30)
+        .await
+        .expect("drained");
     group.world.expect_intact(&[file]).await;
     group.delete().await;
 }
@@ -27,17 +34,31 @@ async fn an_instance_whose_drain_gives_up_is_retained_and_a_later_drain_by_hand_
     let group = Group::with_nodes("case-retained", TWO_DISKS, 1).await;
     let instance = &group.in_service(1).await[0];
     let (_, host) = group.world.node_address(instance).await;
-    let file = group.world.write("/case-retained/cache", WriteType::MustCache, &host).await;
+    let file = group
+        .world
+        .write("/case-retained/cache", WriteType::MustCache, &host)
+        .await;
     let outage = group.world.under_store_refuses();
     group.terminate(instance).await;
     group.reaches(instance, "Terminating:Retained", 300).await;
     let execution = group.world.ended_for(Machine::Drain, instance, 30).await;
     execution.expect("retained");
-    assert!(execution.reason().contains("/case-retained/cache"), "{execution:#?}");
-    assert_eq!(execution.seen("drainCache")["bytesLeft"], 4_194_304, "{execution:#?}");
+    assert!(
+        execution.reason().contains("/case-retained/cache"),
+        "{execution:#?}"
+    );
+    assert_eq!(
+        execution.seen("drainCache")["bytesLeft"],
+        4_194_304,
+        "{execution:#?}"
+    );
     outage.end();
     group.world.expect_intact(std::slice::from_ref(&file)).await;
-    group.world.run(Machine::Drain, &json!({"instanceId": instance}), 240).await.expect("drained");
+    group
+        .world
+        .run(Machine::Drain, &json!({"instanceId": instance}), 240)
+        .await
+        .expect("drained");
     group.has_left(instance, 120).await;
     group.world.expect_intact(&[file]).await;
     group.delete().await;

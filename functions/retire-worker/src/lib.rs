@@ -131,7 +131,9 @@ impl<Cluster: Nodes + Pods + Volumes, Master: CacheMaster, C: Clock> RetireWorke
     }
 
     async fn delete(&self, volume: &Volume, facts: &mut Facts) -> Result<()> {
-        if Volumes::delete(&self.cluster, volume).await? == Changed::Done {
+        // A volume that a finalizer still holds is seen, and deleted, again.
+        let deleted = Volumes::delete(&self.cluster, volume).await? == Changed::Done;
+        if deleted && !facts.deleted_volumes.contains(&volume.name) {
             facts.deleted_volumes.push(volume.name.clone());
         }
         Ok(())

@@ -16,21 +16,36 @@ impl World {
         let nodes: Api<Node> = Api::all(self.kube.clone());
         let list = nodes.list(&ListParams::default()).await.expect("nodes");
         list.items.into_iter().find(|node| {
-            node.spec.as_ref().and_then(|spec| spec.provider_id.as_deref()).is_some_and(|id| id.ends_with(instance))
+            node.spec
+                .as_ref()
+                .and_then(|spec| spec.provider_id.as_deref())
+                .is_some_and(|id| id.ends_with(instance))
         })
     }
 
     /// The name and the internal address of an instance's node.
     pub async fn node_address(&self, instance: &str) -> (String, String) {
-        let node = self.node(instance).await.unwrap_or_else(|| panic!("{instance} is a node"));
-        let addresses = node.status.and_then(|status| status.addresses).unwrap_or_default();
-        let address = addresses.into_iter().find(|address| address.type_ == "InternalIP").expect("an internal address");
+        let node = self
+            .node(instance)
+            .await
+            .unwrap_or_else(|| panic!("{instance} is a node"));
+        let addresses = node
+            .status
+            .and_then(|status| status.addresses)
+            .unwrap_or_default();
+        let address = addresses
+            .into_iter()
+            .find(|address| address.type_ == "InternalIP")
+            .expect("an internal address");
         (node.metadata.name.expect("a name"), address.address)
     }
 
     /// The labels of an instance's node.
     pub async fn labels(&self, instance: &str) -> BTreeMap<String, String> {
-        self.node(instance).await.and_then(|node| node.metadata.labels).unwrap_or_default()
+        self.node(instance)
+            .await
+            .and_then(|node| node.metadata.labels)
+            .unwrap_or_default()
     }
 
     /// Takes a label off an instance's node.
@@ -38,31 +53,55 @@ impl World {
         let (node, _) = self.node_address(instance).await;
         let nodes: Api<Node> = Api::all(self.kube.clone());
         let patch = Patch::Merge(json!({"metadata": {"labels": {label: null}}}));
-        nodes.patch(&node, &PatchParams::default(), &patch).await.expect("the label is taken off");
+        nodes
+            .patch(&node, &PatchParams::default(), &patch)
+            .await
+            .expect("the label is taken off");
     }
 
     /// The keys of the taints of an instance's node.
     pub async fn taints(&self, instance: &str) -> Vec<String> {
-        let taints = self.node(instance).await.and_then(|node| node.spec).and_then(|spec| spec.taints);
-        taints.unwrap_or_default().into_iter().map(|taint| taint.key).collect()
+        let taints = self
+            .node(instance)
+            .await
+            .and_then(|node| node.spec)
+            .and_then(|spec| spec.taints);
+        taints
+            .unwrap_or_default()
+            .into_iter()
+            .map(|taint| taint.key)
+            .collect()
     }
 
     /// Whether an instance's node is cordoned.
     pub async fn cordoned(&self, instance: &str) -> bool {
-        self.node(instance).await.and_then(|node| node.spec).and_then(|spec| spec.unschedulable).unwrap_or_default()
+        self.node(instance)
+            .await
+            .and_then(|node| node.spec)
+            .and_then(|spec| spec.unschedulable)
+            .unwrap_or_default()
     }
 
     /// Phase and capacity of the volumes of an instance's node.
     pub async fn volumes(&self, instance: &str) -> Vec<(String, String)> {
         let volumes: Api<PersistentVolume> = Api::all(self.kube.clone());
         let selector = format!("tidegate.dev/instance-id={instance}");
-        let list = volumes.list(&ListParams::default().labels(&selector)).await.expect("volumes");
+        let list = volumes
+            .list(&ListParams::default().labels(&selector))
+            .await
+            .expect("volumes");
         list.items
             .into_iter()
             .map(|volume| {
                 let capacity = volume.spec.and_then(|spec| spec.capacity).unwrap_or_default();
-                let capacity = capacity.get("storage").map(|quantity| quantity.0.clone()).unwrap_or_default();
-                (volume.status.and_then(|status| status.phase).unwrap_or_default(), capacity)
+                let capacity = capacity
+                    .get("storage")
+                    .map(|quantity| quantity.0.clone())
+                    .unwrap_or_default();
+                (
+                    volume.status.and_then(|status| status.phase).unwrap_or_default(),
+                    capacity,
+                )
             })
             .collect()
     }
@@ -70,8 +109,14 @@ impl World {
     /// The names of the pods on a node, of all namespaces.
     pub async fn pods_on(&self, node: &str) -> Vec<String> {
         let pods: Api<Pod> = Api::all(self.kube.clone());
-        let list = pods.list(&ListParams::default().fields(&format!("spec.nodeName={node}"))).await.expect("pods");
-        list.items.into_iter().filter_map(|pod| pod.metadata.name).collect()
+        let list = pods
+            .list(&ListParams::default().fields(&format!("spec.nodeName={node}")))
+            .await
+            .expect("pods");
+        list.items
+            .into_iter()
+            .filter_map(|pod| pod.metadata.name)
+            .collect()
     }
 
     /// A pod of an application on a node, in the namespace `default`; waits until it runs.
@@ -85,11 +130,17 @@ impl World {
                 "containers": [{"name": "main", "image": "registry.k8s.io/pause:3.10"}],
             }
         }));
-        pods.create(&PostParams::default(), &pod.expect("a pod")).await.expect("the pod is taken");
+        pods.create(&PostParams::default(), &pod.expect("a pod"))
+            .await
+            .expect("the pod is taken");
         eventually(30, &format!("pod {name} runs"), async || {
             let pod = pods.get(name).await.expect("the pod");
             let phase = pod.status.and_then(|status| status.phase);
-            if phase.as_deref() == Some("Running") { Ok(()) } else { Err(phase) }
+            if phase.as_deref() == Some("Running") {
+                Ok(())
+            } else {
+                Err(phase)
+            }
         })
         .await;
     }
@@ -101,18 +152,27 @@ impl World {
             "metadata": {"name": app},
             "spec": {"maxUnavailable": 0, "selector": {"matchLabels": {"app": app}}}
         }));
-        budgets.create(&PostParams::default(), &budget.expect("a budget")).await.expect("the budget is taken");
+        budgets
+            .create(&PostParams::default(), &budget.expect("a budget"))
+            .await
+            .expect("the budget is taken");
     }
 
     /// Takes that budget away.
     pub async fn allow_eviction(&self, app: &str) {
         let budgets: Api<PodDisruptionBudget> = Api::namespaced(self.kube.clone(), "default");
-        budgets.delete(app, &DeleteParams::default()).await.expect("the budget is deleted");
+        budgets
+            .delete(app, &DeleteParams::default())
+            .await
+            .expect("the budget is deleted");
     }
 
     /// Deletes a node object, as somebody does by hand.
     pub async fn delete_node(&self, name: &str) {
         let nodes: Api<Node> = Api::all(self.kube.clone());
-        nodes.delete(name, &DeleteParams::default()).await.expect("the node is deleted");
+        nodes
+            .delete(name, &DeleteParams::default())
+            .await
+            .expect("the node is deleted");
     }
 }

@@ -62,8 +62,18 @@ impl World {
     /// `aws stepfunctions start-execution`; answers the ARN, or what Step Functions refuses it with.
     pub async fn start(&self, machine: Machine, input: &str) -> Result<String, String> {
         let region = &self.endpoints.region;
-        let arn = format!("arn:aws:states:{region}:123456789012:stateMachine:{}", machine.name());
-        match self.sfn.start_execution().state_machine_arn(arn).input(input).send().await {
+        let arn = format!(
+            "arn:aws:states:{region}:123456789012:stateMachine:{}",
+            machine.name()
+        );
+        match self
+            .sfn
+            .start_execution()
+            .state_machine_arn(arn)
+            .input(input)
+            .send()
+            .await
+        {
             Ok(started) => Ok(started.execution_arn().to_owned()),
             Err(error) => Err(error.code().unwrap_or_default().to_owned()),
         }
@@ -71,18 +81,30 @@ impl World {
 
     /// Starts an execution by hand and waits for its end.
     pub async fn run(&self, machine: Machine, input: &Value, seconds: u64) -> Execution {
-        let arn = self.start(machine, &input.to_string()).await.expect("StartExecution");
+        let arn = self
+            .start(machine, &input.to_string())
+            .await
+            .expect("StartExecution");
         self.ended(&arn, seconds).await
     }
 
     /// Waits for the end of an execution.
     pub async fn ended(&self, arn: &str, seconds: u64) -> Execution {
         eventually(seconds, &format!("the end of {arn}"), async || {
-            let answer = self.sfn.describe_execution().execution_arn(arn).send().await.expect("DescribeExecution");
+            let answer = self
+                .sfn
+                .describe_execution()
+                .execution_arn(arn)
+                .send()
+                .await
+                .expect("DescribeExecution");
             if *answer.status() == ExecutionStatus::Running {
                 return Err("RUNNING");
             }
-            let output = answer.output().map(|text| serde_json::from_str(text).expect("JSON")).unwrap_or_default();
+            let output = answer
+                .output()
+                .map(|text| serde_json::from_str(text).expect("JSON"))
+                .unwrap_or_default();
             Ok(Execution {
                 arn: arn.to_owned(),
                 status: answer.status().as_str().to_owned(),
@@ -96,12 +118,28 @@ impl World {
 
     /// The executions of a machine whose input names that instance, oldest first.
     pub async fn executions_for(&self, machine: Machine, instance: &str) -> Vec<String> {
-        let arn = format!("arn:aws:states:{}:123456789012:stateMachine:{}", self.endpoints.region, machine.name());
-        let mut pages = self.sfn.list_executions().state_machine_arn(arn).into_paginator().items().send();
+        let arn = format!(
+            "arn:aws:states:{}:123456789012:stateMachine:{}",
+            self.endpoints.region,
+            machine.name()
+        );
+        let mut pages = self
+            .sfn
+            .list_executions()
+            .state_machine_arn(arn)
+            .into_paginator()
+            .items()
+            .send();
         let mut found = Vec::new();
         while let Some(item) = pages.next().await {
             let arn = item.expect("ListExecutions").execution_arn().to_owned();
-            let answer = self.sfn.describe_execution().execution_arn(&arn).send().await.expect("DescribeExecution");
+            let answer = self
+                .sfn
+                .describe_execution()
+                .execution_arn(&arn)
+                .send()
+                .await
+                .expect("DescribeExecution");
             if answer.input().unwrap_or_default().contains(instance) {
                 found.push((*answer.start_date(), arn));
             }
@@ -112,9 +150,17 @@ impl World {
 
     /// Waits for the end of the first execution that an event started for that instance.
     pub async fn ended_for(&self, machine: Machine, instance: &str, seconds: u64) -> Execution {
-        let first = eventually(20, &format!("a {machine:?} execution for {instance}"), async || {
-            self.executions_for(machine, instance).await.into_iter().next().ok_or("none")
-        })
+        let first = eventually(
+            20,
+            &format!("a {machine:?} execution for {instance}"),
+            async || {
+                self.executions_for(machine, instance)
+                    .await
+                    .into_iter()
+                    .next()
+                    .ok_or("none")
+            },
+        )
         .await;
         self.ended(&first, seconds).await
     }

@@ -34,17 +34,34 @@ pub struct Content {
 }
 
 fn content(path: &str, answer: &Value) -> Content {
-    Content { path: path.to_owned(), sha256: answer["sha256"].as_str().expect("sha256").to_owned() }
+    Content {
+        path: path.to_owned(),
+        sha256: answer["sha256"].as_str().expect("sha256").to_owned(),
+    }
 }
 
 impl World {
     async fn files(&self, method: Method, route: &str, query: &[(&str, &str)]) -> Value {
-        self.ask(method, &format!("{}{route}", self.endpoints.files), query).await
+        self.ask(method, &format!("{}{route}", self.endpoints.files), query)
+            .await
     }
 
     /// Writes a file of 4 MB; its only copy in the cache is on that worker.
     pub async fn write(&self, path: &str, write_type: WriteType, host: &str) -> Content {
-        let query = [("path", path), ("writeType", write_type.name()), ("worker", host), ("bytes", "4194304"), ("seed", path)];
+        // Another content for each path, so that a file that was mixed up with another is noticed.
+        let seed = path
+            .bytes()
+            .fold(7_u32, |seed, byte| {
+                seed.wrapping_mul(31).wrapping_add(byte.into())
+            })
+            .to_string();
+        let query = [
+            ("path", path),
+            ("writeType", write_type.name()),
+            ("worker", host),
+            ("bytes", "4194304"),
+            ("seed", &seed),
+        ];
         content(path, &self.files(Method::POST, "/files", &query).await)
     }
 
@@ -52,23 +69,39 @@ impl World {
     pub async fn open(&self, path: &str, write_type: WriteType, host: &str) -> String {
         let query = [("path", path), ("writeType", write_type.name()), ("worker", host)];
         let answer = self.files(Method::POST, "/files/open", &query).await;
-        answer["id"].as_str().map_or_else(|| answer["id"].to_string(), ToOwned::to_owned)
+        answer["id"]
+            .as_str()
+            .map_or_else(|| answer["id"].to_string(), ToOwned::to_owned)
     }
 
     /// Adds to an open file.
     pub async fn add(&self, id: &str) {
-        self.files(Method::POST, "/files/write", &[("id", id), ("bytes", "1048576"), ("seed", "7")]).await;
+        self.files(
+            Method::POST,
+            "/files/write",
+            &[("id", id), ("bytes", "1048576"), ("seed", "7")],
+        )
+        .await;
     }
 
     /// Ends an open file.
     pub async fn close(&self, id: &str, path: &str) -> Content {
-        content(path, &self.files(Method::POST, "/files/close", &[("id", id)]).await)
+        content(
+            path,
+            &self.files(Method::POST, "/files/close", &[("id", id)]).await,
+        )
     }
 
     /// Reads files back through Alluxio; fails unless each is what was written.
     pub async fn expect_intact(&self, files: &[Content]) {
         for file in files {
-            let answer = self.files(Method::GET, "/files/checksum", &[("path", &file.path), ("timeoutSeconds", "60")]).await;
+            let answer = self
+                .files(
+                    Method::GET,
+                    "/files/checksum",
+                    &[("path", &file.path), ("timeoutSeconds", "60")],
+                )
+                .await;
             assert_eq!(content(&file.path, &answer), *file, "{answer}");
         }
     }
@@ -82,14 +115,26 @@ impl World {
     pub async fn worker_hosts(&self, range: &str) -> Vec<String> {
         let answer = self.files(Method::GET, "/workers", &[("range", range)]).await;
         let workers = answer["workers"].as_array().cloned().unwrap_or_default();
-        workers.iter().filter_map(|worker| worker["host"].as_str().map(ToOwned::to_owned)).collect()
+        workers
+            .iter()
+            .filter_map(|worker| worker["host"].as_str().map(ToOwned::to_owned))
+            .collect()
     }
 
     /// Begins to read a file and stands still; answers the reader's id.
     pub async fn open_reader(&self, path: &str) -> String {
-        let answer = self.files(Method::POST, "/files/read/open", &[("path", path)]).await;
-        let id = answer["id"].as_str().map_or_else(|| answer["id"].to_string(), ToOwned::to_owned);
-        self.files(Method::POST, "/files/read/next", &[("id", &id), ("bytes", "1024")]).await;
+        let answer = self
+            .files(Method::POST, "/files/read/open", &[("path", path)])
+            .await;
+        let id = answer["id"]
+            .as_str()
+            .map_or_else(|| answer["id"].to_string(), ToOwned::to_owned);
+        self.files(
+            Method::POST,
+            "/files/read/next",
+            &[("id", &id), ("bytes", "1024")],
+        )
+        .await;
         id
     }
 

@@ -1,10 +1,10 @@
 //! A test's own Auto Scaling group, made and changed by the calls that a user makes.
 
+use super::{World, eventually};
 use aws_sdk_autoscaling::types::{
     AutoScalingInstanceDetails, InstanceLifecyclePolicy, LaunchTemplateSpecification, RetentionAction,
     RetentionTriggers, Tag,
 };
-use super::{World, eventually};
 
 const LAUNCHING: &str = "autoscaling:EC2_INSTANCE_LAUNCHING";
 const TERMINATING: &str = "autoscaling:EC2_INSTANCE_TERMINATING";
@@ -20,13 +20,23 @@ pub struct Shape {
 }
 
 /// Two disks of 300 GB, retaining: what the demo shows.
-pub const TWO_DISKS: Shape = Shape { instance_type: "m5d.4xlarge", heartbeat: 60, retains: true };
+pub const TWO_DISKS: Shape = Shape {
+    instance_type: "m5d.4xlarge",
+    heartbeat: 60,
+    retains: true,
+};
 
 /// One disk of 300 GB.
-pub const ONE_DISK: Shape = Shape { instance_type: "m5d.2xlarge", ..TWO_DISKS };
+pub const ONE_DISK: Shape = Shape {
+    instance_type: "m5d.2xlarge",
+    ..TWO_DISKS
+};
 
 /// No instance store at all.
-pub const WITHOUT_DISKS: Shape = Shape { instance_type: "m5.large", ..TWO_DISKS };
+pub const WITHOUT_DISKS: Shape = Shape {
+    instance_type: "m5.large",
+    ..TWO_DISKS
+};
 
 /// A group of a test. Each test has a name of its own among those that the stack looks after.
 pub struct Group {
@@ -39,21 +49,34 @@ impl Group {
     pub async fn make(name: &'static str, shape: Shape) -> Self {
         let world = World::connect().await;
         let group = Self { world, name };
-        let action = if shape.retains { RetentionAction::Retain } else { RetentionAction::Terminate };
-        let triggers = RetentionTriggers::builder().terminate_hook_abandon(action).build();
+        let action = if shape.retains {
+            RetentionAction::Retain
+        } else {
+            RetentionAction::Terminate
+        };
+        let triggers = RetentionTriggers::builder()
+            .terminate_hook_abandon(action)
+            .build();
         let mut create = group
             .world
             .autoscaling
             .create_auto_scaling_group()
             .auto_scaling_group_name(name)
             .launch_template(
-                LaunchTemplateSpecification::builder().launch_template_name(shape.instance_type).version("$Latest").build(),
+                LaunchTemplateSpecification::builder()
+                    .launch_template_name(shape.instance_type)
+                    .version("$Latest")
+                    .build(),
             )
             .min_size(0)
             .max_size(10)
             .desired_capacity(0)
             .vpc_zone_identifier(group.world.endpoints.subnets.join(","))
-            .instance_lifecycle_policy(InstanceLifecyclePolicy::builder().retention_triggers(triggers).build());
+            .instance_lifecycle_policy(
+                InstanceLifecyclePolicy::builder()
+                    .retention_triggers(triggers)
+                    .build(),
+            );
         let cluster = &group.world.endpoints.cluster_name;
         let startup_taint = "k8s.io/cluster-autoscaler/node-template/taint/startup-taint.cluster-autoscaler.kubernetes.io/tidegate";
         for (key, value) in [
@@ -63,11 +86,18 @@ impl Group {
             ("eks:nodegroup-name".to_owned(), name),
         ] {
             create = create.tags(
-                Tag::builder().key(key).value(value).propagate_at_launch(true).build().expect("a tag has a key"),
+                Tag::builder()
+                    .key(key)
+                    .value(value)
+                    .propagate_at_launch(true)
+                    .build(),
             );
         }
         create.send().await.expect("CreateAutoScalingGroup");
-        for (hook, transition) in [("tidegate-node-join", LAUNCHING), ("tidegate-node-drain", TERMINATING)] {
+        for (hook, transition) in [
+            ("tidegate-node-join", LAUNCHING),
+            ("tidegate-node-drain", TERMINATING),
+        ] {
             group
                 .world
                 .autoscaling
@@ -119,7 +149,12 @@ impl Group {
 
     /// Each instance of the group with its lifecycle state.
     pub async fn instances(&self) -> Vec<(String, String)> {
-        let answer = self.world.autoscaling.describe_auto_scaling_instances().send().await;
+        let answer = self
+            .world
+            .autoscaling
+            .describe_auto_scaling_instances()
+            .send()
+            .await;
         answer
             .expect("DescribeAutoScalingInstances")
             .auto_scaling_instances()
@@ -134,50 +169,83 @@ impl Group {
 
     /// The lifecycle state of one instance; none where it is gone.
     pub async fn state(&self, instance: &str) -> Option<String> {
-        self.instances().await.into_iter().find(|(id, _)| id == instance).map(|(_, state)| state)
+        self.instances()
+            .await
+            .into_iter()
+            .find(|(id, _)| id == instance)
+            .map(|(_, state)| state)
     }
 
     /// Waits until that many instances are in service, and answers their ids.
     pub async fn in_service(&self, count: i32) -> Vec<String> {
-        eventually(180, &format!("{count} instances of {} in service", self.name), async || {
-            let instances = self.instances().await;
-            let ids: Vec<_> =
-                instances.iter().filter(|(_, state)| state == "InService").map(|(id, _)| id.clone()).collect();
-            if ids.len() == usize::try_from(count).expect("small") { Ok(ids) } else { Err(instances) }
-        })
+        eventually(
+            180,
+            &format!("{count} instances of {} in service", self.name),
+            async || {
+                let instances = self.instances().await;
+                let ids: Vec<_> = instances
+                    .iter()
+                    .filter(|(_, state)| state == "InService")
+                    .map(|(id, _)| id.clone())
+                    .collect();
+                if ids.len() == usize::try_from(count).expect("small") {
+                    Ok(ids)
+                } else {
+                    Err(instances)
+                }
+            },
+        )
         .await
     }
 
     /// Waits until an instance is in that state.
     pub async fn reaches(&self, instance: &str, state: &str, seconds: u64) {
-        eventually(seconds, &format!("{instance} is {state}"), async || match self.state(instance).await {
-            Some(found) if found == state => Ok(()),
-            other => Err(other),
+        eventually(seconds, &format!("{instance} is {state}"), async || {
+            match self.state(instance).await {
+                Some(found) if found == state => Ok(()),
+                other => Err(other),
+            }
         })
         .await;
     }
 
     /// Waits until an instance has left its group.
     pub async fn has_left(&self, instance: &str, seconds: u64) {
-        eventually(seconds, &format!("{instance} has left"), async || match self.state(instance).await {
-            None => Ok(()),
-            other => Err(other),
+        eventually(seconds, &format!("{instance} has left"), async || {
+            match self.state(instance).await {
+                None => Ok(()),
+                other => Err(other),
+            }
         })
         .await;
     }
 
     /// Waits until the group has an instance in that state, and answers it.
     pub async fn one_in(&self, state: &str, seconds: u64) -> String {
-        eventually(seconds, &format!("an instance of {} is {state}", self.name), async || {
-            let instances = self.instances().await;
-            instances.iter().find(|(_, found)| found == state).map(|(id, _)| id.clone()).ok_or(instances)
-        })
+        eventually(
+            seconds,
+            &format!("an instance of {} is {state}", self.name),
+            async || {
+                let instances = self.instances().await;
+                instances
+                    .iter()
+                    .find(|(_, found)| found == state)
+                    .map(|(id, _)| id.clone())
+                    .ok_or(instances)
+            },
+        )
         .await
     }
 
     /// Status and cause texts of the group's scaling activities, newest first.
     pub async fn activities(&self) -> Vec<String> {
-        let answer = self.world.autoscaling.describe_scaling_activities().auto_scaling_group_name(self.name).send().await;
+        let answer = self
+            .world
+            .autoscaling
+            .describe_scaling_activities()
+            .auto_scaling_group_name(self.name)
+            .send()
+            .await;
         answer
             .expect("DescribeScalingActivities")
             .activities()
@@ -195,7 +263,12 @@ impl Group {
 
     /// Ends everything of the group at once, whatever its hooks say.
     pub async fn delete(&self) {
-        let deleted = self.world.autoscaling.delete_auto_scaling_group().auto_scaling_group_name(self.name).force_delete(true);
+        let deleted = self
+            .world
+            .autoscaling
+            .delete_auto_scaling_group()
+            .auto_scaling_group_name(self.name)
+            .force_delete(true);
         deleted.send().await.expect("DeleteAutoScalingGroup");
     }
 }
@@ -203,14 +276,33 @@ impl Group {
 impl Group {
     /// Tags the group so that instances launched from now on carry that tag.
     pub async fn tag(&self, key: &str, value: &str) {
-        let tag = Tag::builder().resource_id(self.name).resource_type("auto-scaling-group").key(key).value(value);
-        let tag = tag.propagate_at_launch(true).build().expect("a tag has a key");
-        self.world.autoscaling.create_or_update_tags().tags(tag).send().await.expect("CreateOrUpdateTags");
+        let tag = Tag::builder()
+            .resource_id(self.name)
+            .resource_type("auto-scaling-group")
+            .key(key)
+            .value(value);
+        let tag = tag.propagate_at_launch(true).build();
+        self.world
+            .autoscaling
+            .create_or_update_tags()
+            .tags(tag)
+            .send()
+            .await
+            .expect("CreateOrUpdateTags");
     }
 
     /// Takes that tag off the group; what has been launched keeps it.
     pub async fn untag(&self, key: &str) {
-        let tag = Tag::builder().resource_id(self.name).resource_type("auto-scaling-group").key(key);
-        self.world.autoscaling.delete_tags().tags(tag.build().expect("a tag has a key")).send().await.expect("DeleteTags");
+        let tag = Tag::builder()
+            .resource_id(self.name)
+            .resource_type("auto-scaling-group")
+            .key(key);
+        self.world
+            .autoscaling
+            .delete_tags()
+            .tags(tag.build())
+            .send()
+            .await
+            .expect("DeleteTags");
     }
 }

@@ -64,14 +64,22 @@ impl World {
             http: reqwest::Client::new(),
             autoscaling: aws_sdk_autoscaling::Client::new(&aws),
             sfn: aws_sdk_sfn::Client::new(&aws),
-            kube: kube::Client::try_default().await.expect("KUBECONFIG names the world's cluster"),
+            kube: kube::Client::try_default()
+                .await
+                .expect("KUBECONFIG names the world's cluster"),
             endpoints,
         }
     }
 
     /// Asks a part of the world over HTTP; the answer is JSON.
     pub async fn ask(&self, method: reqwest::Method, url: &str, query: &[(&str, &str)]) -> serde_json::Value {
-        let answer = self.http.request(method, url).query(query).send().await.expect(url);
+        let answer = self
+            .http
+            .request(method, url)
+            .query(query)
+            .send()
+            .await
+            .expect(url);
         let status = answer.status();
         let body: serde_json::Value = answer.json().await.unwrap_or_default();
         assert!(status.is_success(), "{url} {query:?}: {status} {body}");

@@ -31,8 +31,15 @@ impl Drop for Outage {
 
 /// Sends a request without the test's runtime, so that it works while a test is failing too.
 fn post(url: &str) {
-    let sent = Command::new("curl").args(["-sf", "-X", "POST", url]).output().expect("curl");
-    assert!(sent.status.success(), "POST {url}: {}", String::from_utf8_lossy(&sent.stdout));
+    let sent = Command::new("curl")
+        .args(["-sf", "-X", "POST", url])
+        .output()
+        .expect("curl");
+    assert!(
+        sent.status.success(),
+        "POST {url}: {}",
+        String::from_utf8_lossy(&sent.stdout)
+    );
 }
 
 fn api_server(command: &str) {
@@ -43,7 +50,11 @@ fn api_server(command: &str) {
         .env("PYTHONPATH", local)
         .output()
         .expect("python3");
-    assert!(done.status.success(), "{command}: {}", String::from_utf8_lossy(&done.stderr));
+    assert!(
+        done.status.success(),
+        "{command}: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
 }
 
 impl World {
@@ -62,18 +73,31 @@ impl World {
 
     /// The Alluxio master dies and is started again; it forgets who is decommissioned.
     pub async fn restart_alluxio_master(&self) {
-        self.ask(Method::POST, &format!("{}/master/restart", self.endpoints.alluxio_control), &[("signal", "KILL")]).await;
+        self.ask(
+            Method::POST,
+            &format!("{}/master/restart", self.endpoints.alluxio_control),
+            &[("signal", "KILL")],
+        )
+        .await;
     }
 
     /// A container of a node is killed; its kubelet starts it again.
     pub async fn kill_container(&self, instance: &str, container: &str) {
-        let url = format!("{}/nodes/{instance}/containers/{container}", self.endpoints.nodes_control);
+        let url = format!(
+            "{}/nodes/{instance}/containers/{container}",
+            self.endpoints.nodes_control
+        );
         self.ask(Method::POST, &url, &[("signal", "KILL")]).await;
     }
 
     /// Everything of a node dies; EC2 still says that the instance runs.
     pub async fn crash(&self, instance: &str) {
-        self.ask(Method::POST, &format!("{}/nodes/{instance}/crash", self.endpoints.nodes_control), &[]).await;
+        self.ask(
+            Method::POST,
+            &format!("{}/nodes/{instance}/crash", self.endpoints.nodes_control),
+            &[],
+        )
+        .await;
     }
 
     /// Each lifecycle event of that group is delivered twice.
@@ -87,8 +111,17 @@ impl World {
 
     /// The next call of a function is killed after so many milliseconds.
     pub async fn kill_next_call(&self, function: &str, after_millis: u64) {
-        let url = format!("{}/local-api/lambda/tidegate-{function}/kill-next", self.endpoints.aws);
-        let answer = self.http.post(&url).json(&json!({"afterMillis": after_millis})).send().await.expect("the switch");
+        let url = format!(
+            "{}/local-api/lambda/tidegate-{function}/kill-next",
+            self.endpoints.aws
+        );
+        let answer = self
+            .http
+            .post(&url)
+            .json(&json!({"afterMillis": after_millis}))
+            .send()
+            .await
+            .expect("the switch");
         assert!(answer.status().is_success());
     }
 }

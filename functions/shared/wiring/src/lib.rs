@@ -11,10 +11,20 @@ pub async fn cluster(function: &'static str, settings: &Settings) -> Result<Clus
     let aws = tidegate_aws::configuration().await;
     let access = tidegate_aws::cluster_access(&aws, &name).await?;
     let login = tidegate_aws::EksLogin::new(&aws, &name)?;
-    Cluster::connect(function, &access.endpoint, &access.certificate_authority, move |refused| login.token(refused))
+    Cluster::connect(
+        function,
+        &access.endpoint,
+        &access.certificate_authority,
+        move |refused| login.token(refused),
+    )
 }
 
 /// The masters of `ALLUXIO_MASTERS`, as the user `ALLUXIO_USER`.
 pub fn alluxio_master(settings: &Settings) -> Result<AlluxioMaster> {
-    AlluxioMaster::new(settings.list("ALLUXIO_MASTERS")?, Login::Simple { user: settings.text("ALLUXIO_USER")? })
+    AlluxioMaster::new(
+        settings.list("ALLUXIO_MASTERS")?,
+        Login::Simple {
+            user: settings.text("ALLUXIO_USER")?,
+        },
+    )
 }

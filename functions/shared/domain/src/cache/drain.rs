@@ -39,14 +39,18 @@ pub enum Phase {
 /// Reads the phase off the world.
 ///
 /// A worker that the master does not know, or has lost, is waited for while its pod stands: its container is
-/// started again with the same disks. On a node that never opened (the startup taint stands) an unknown worker
+/// started again with the same disks. Where the pod is gone its volumes went with it; the master remembers such a
+/// worker for a while. On a node that never opened (the startup taint stands) an unknown worker
 /// has never been in service, so nothing can be on it.
 #[must_use]
 pub fn next_phase(node: &Node, host: &str, worker: Option<Worker>, pod: Option<&Pod>) -> Phase {
-    let pod = pod.filter(|pod| pod.deletion_time.is_none());
+    let ending = pod.is_some_and(|pod| pod.deletion_time.is_some());
+    let pod = pod.filter(|_| !ending);
     match (worker, pod) {
         (Some(worker), _) if worker.state == WorkerState::Live => Phase::Save(worker),
-        (Some(worker), _) if worker.state != WorkerState::Lost => Phase::LookAgain(worker),
+        (Some(worker), pod) if worker.state != WorkerState::Lost && (pod.is_some() || ending) => {
+            Phase::LookAgain(worker)
+        }
         (Some(_), Some(pod)) => Phase::AwaitWorker(format!(
             "Alluxio has lost worker {host}; pod {} stands and may bring it back",
             pod.full_name()
