@@ -1,2 +1,27 @@
 //! The contracts between the parts: state machines, functions, template, rights. Nothing runs here but the decisions
-//! themselves: the definitions as they are deployed, walked with a real JSONata engine, by answers of the real types.
+//! themselves: the definitions as they are deployed, walked with the reference engine of JSONata, by answers of the
+//! functions' own types.
+
+// Every function here serves a test: what fails is told by panicking.
+#![allow(clippy::expect_used, clippy::panic)]
+
+mod account;
+mod definition;
+mod drain;
+mod drain_by_hand;
+mod drain_in_trouble;
+mod ending;
+mod engine;
+mod errors;
+mod expressions;
+mod faults;
+mod functions;
+mod join;
+mod join_in_trouble;
+mod machines;
+mod outcomes;
+mod repository;
+mod samples;
+mod scene;
+mod template;
+mod walker;

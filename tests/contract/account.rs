@@ -1,0 +1,137 @@
+//! What an AWS account shows `resolve-node`, which runs here as it is, and the inputs that an execution gets.
+
+use serde_json::{Value, json};
+use tidegate_domain::disks::Disk;
+use tidegate_domain::error::{Error, Result};
+use tidegate_domain::ports::{AutoScaling, GroupHook, Instances, Membership};
+use tidegate_domain::resolve::{Direction, Scope};
+use tidegate_domain::subject::InstanceId;
+
+/// The instance of every walk.
+pub(crate) const INSTANCE: &str = "i-0123456789abcdef0";
+/// Its group.
+pub(crate) const GROUP: &str = "nvme-nodes";
+/// Seconds that a join may take.
+pub(crate) const JOIN_LIMIT: u32 = 1_800;
+/// Seconds that a drain may take.
+pub(crate) const DRAIN_LIMIT: u32 = 3_600;
+
+/// What is configured.
+pub(crate) fn scope() -> Scope {
+    Scope {
+        groups: vec![GROUP.to_owned()],
+        join_hook: "tidegate-node-join".to_owned(),
+        drain_hook: "tidegate-node-drain".to_owned(),
+        join_limit_seconds: JOIN_LIMIT,
+        drain_limit_seconds: DRAIN_LIMIT,
+    }
+}
+
+/// One instance of one group.
+#[derive(Clone)]
+pub(crate) struct Account {
+    /// What Auto Scaling says of it.
+    pub(crate) membership: Option<Membership>,
+    /// The hooks of its group.
+    pub(crate) hooks: Vec<GroupHook>,
+    /// Whether its group keeps an instance whose terminate hook is abandoned.
+    pub(crate) retains: bool,
+    /// The disks of its type.
+    pub(crate) disks: Vec<Disk>,
+    /// What AWS answers instead.
+    pub(crate) trouble: Option<Error>,
+}
+
+impl Account {
+    /// An instance with two disks in that lifecycle state.
+    pub(crate) fn with_instance(lifecycle_state: &str) -> Self {
+        let hook = |direction: Direction| GroupHook {
+            name: scope().hook(direction).to_owned(),
+            transition: direction.transition().to_owned(),
+            heartbeat_seconds: 300,
+            global_seconds: 30_000,
+            default_result: "ABANDON".to_owned(),
+        };
+        Self {
+            membership: Some(Membership {
+                group: GROUP.to_owned(),
+                zone: "us-west-2a".to_owned(),
+                instance_type: "m5d.4xlarge".to_owned(),
+                lifecycle_state: lifecycle_state.to_owned(),
+            }),
+            hooks: vec![hook(Direction::Join), hook(Direction::Drain)],
+            retains: false,
+            disks: vec![Disk { size_gb: 300 }; 2],
+            trouble: None,
+        }
+    }
+
+    /// The same where the group's hooks give up so much later: Auto Scaling's global timeout is 48 hours or 100
+    /// heartbeats.
+    pub(crate) fn with_heartbeat(mut self, seconds: u32) -> Self {
+        for hook in &mut self.hooks {
+            hook.heartbeat_seconds = seconds;
+            hook.global_seconds = (100 * seconds).min(172_800);
+        }
+        self
+    }
+}
+
+impl AutoScaling for Account {
+    async fn membership(&self, _: &InstanceId) -> Result<Option<Membership>> {
+        match &self.trouble {
+            Some(error) => Err(error.clone()),
+            None => Ok(self.membership.clone()),
+        }
+    }
+
+    async fn hooks(&self, _: &str) -> Result<Vec<GroupHook>> {
+        Ok(self.hooks.clone())
+    }
+
+    async fn retains(&self, _: &str) -> Result<bool> {
+        Ok(self.retains)
+    }
+}
+
+impl Instances for Account {
+    async fn local_disks(&self, _: &str) -> Result<Vec<Disk>> {
+        Ok(self.disks.clone())
+    }
+
+    async fn state(&self, _: &InstanceId) -> Result<Option<String>> {
+        Ok(Some("terminated".to_owned()))
+    }
+}
+
+/// A lifecycle action's event for an instance of that group.
+pub(crate) fn lifecycle_action(direction: Direction, group: &str) -> Value {
+    let (kind, origin, destination) = match direction {
+        Direction::Join => ("launch", "EC2", "AutoScalingGroup"),
+        Direction::Drain => ("terminate", "AutoScalingGroup", "EC2"),
+    };
+    json!({
+        "version": "0",
+        "id": "12345678-1234-1234-1234-123456789012",
+        "detail-type": format!("EC2 Instance-{kind} Lifecycle Action"),
+        "source": "aws.autoscaling",
+        "account": "123456789012",
+        "time": "2026-11-23T10:00:00Z",
+        "region": "us-west-2",
+        "resources": ["arn:aws:autoscaling:us-west-2:123456789012:autoScalingGroup:1:autoScalingGroupName/nvme-nodes"],
+        "detail": {
+            "LifecycleActionToken": "87654321-4321-4321-4321-210987654321",
+            "AutoScalingGroupName": group,
+            "LifecycleHookName": scope().hook(direction),
+            "EC2InstanceId": INSTANCE,
+            "LifecycleTransition": direction.transition(),
+            "Origin": origin,
+            "Destination": destination,
+        },
+    })
+}
+
+/// What a person types.
+pub(crate) fn by_hand() -> Value {
+    json!({ "instanceId": INSTANCE })
+}

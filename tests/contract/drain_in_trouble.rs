@@ -1,0 +1,352 @@
+//! Drains while something else is broken.
+
+use serde_json::json;
+use tidegate_domain::error::{Error, ErrorName};
+use tidegate_domain::resolve::Direction;
+
+use crate::account::{Account, DRAIN_LIMIT, GROUP, INSTANCE, lifecycle_action};
+use crate::drain::{blocked, drain, drained, evicted, never_saved, retired, saving, terminating};
+use crate::ending::Ending;
+use crate::errors::LAMBDA_ERRORS;
+use crate::faults::Failure;
+use crate::scene::{Asked, auto_scaling_fails, hook_over};
+use crate::walker::{MOST_EVENTS, Reply};
+
+const STEPS: [&str; 3] = ["evict-pods", "drain-cache", "retire-worker"];
+
+fn well(function: &str, asked: &Asked) -> Reply {
+    match function {
+        "evict-pods" => evicted(asked),
+        "drain-cache" => drained(asked),
+        _ => retired(asked),
+    }
+}
+
+/// A drain in which a function fails with that name for so long.
+fn outage(retains: bool, step: &'static str, name: &'static str, seconds: i64) -> Ending {
+    let failing = move |asked: &Asked| {
+        if asked.age() < seconds {
+            asked.fails(name)
+        } else {
+            well(step, asked)
+        }
+    };
+    terminating(retains).on(step, failing).play()
+}
+
+/// Drains whose hook is over when their pods, their files, their worker are first waited for.
+fn hook_gone(step: &'static str) -> Ending {
+    let waits = move |asked: &Asked| match step {
+        "evict-pods" => blocked(asked),
+        "drain-cache" => saving(asked),
+        _ => asked.fails("KubernetesUnavailable"),
+    };
+    terminating(true)
+        .on(step, waits)
+        .action("recordLifecycleActionHeartbeat", |_| Some(hook_over()))
+        .play()
+}
+
+/// Beats fail now and then while all three parts wait.
+fn beats_fail() -> Ending {
+    let twice = |waits: fn(&Asked) -> Reply, then: fn(&Asked) -> Reply| {
+        move |asked: &Asked| {
+            if asked.before < 2 {
+                waits(asked)
+            } else {
+                then(asked)
+            }
+        }
+    };
+    terminating(true)
+        .on("evict-pods", twice(blocked, evicted))
+        .on("drain-cache", twice(saving, drained))
+        .on("retire-worker", twice(|asked| asked.fails("AwsRefused"), retired))
+        .action("recordLifecycleActionHeartbeat", |before| {
+            (before % 2 == 0).then(|| auto_scaling_fails("Rate exceeded"))
+        })
+        .play()
+}
+
+fn completion_fails(times: usize, failure: fn() -> Failure) -> Ending {
+    terminating(true)
+        .action("completeLifecycleAction", move |before| {
+            (before < times).then(failure)
+        })
+        .play()
+}
+
+fn throttled() -> Failure {
+    auto_scaling_fails("Rate exceeded")
+}
+
+fn bus_fails() -> Ending {
+    terminating(true)
+        .action("putEvents", |_| {
+            let (error, cause) = (
+                "EventBridge.EventBridgeException".to_owned(),
+                "refused".to_owned(),
+            );
+            Some(Failure { error, cause })
+        })
+        .play()
+}
+
+fn unresolved(name: ErrorName) -> Ending {
+    let mut account = Account::with_instance("Terminating:Wait");
+    account.trouble = Some(Error::new(name, "told to fail"));
+    drain(lifecycle_action(Direction::Drain, GROUP), account).play()
+}
+
+fn unknown_outcome(step: &'static str) -> Ending {
+    terminating(true)
+        .on(step, |asked| {
+            asked.says("dancing", "of another release", json!({}))
+        })
+        .play()
+}
+
+/// A walk of each kind.
+pub(crate) fn all() -> Vec<Ending> {
+    let outages = STEPS.map(|step| outage(true, step, "KubernetesUnavailable", i64::MAX));
+    let short = STEPS.map(|step| outage(false, step, "AlluxioRefused", 60));
+    let gone = STEPS.map(hook_gone);
+    let unknown = STEPS.map(unknown_outcome);
+    let single = [
+        terminating(true).resolved_as("dancing").play(),
+        beats_fail(),
+        completion_fails(usize::MAX, throttled),
+        completion_fails(1, hook_over),
+        bus_fails(),
+        unresolved(ErrorName::AwsRefused),
+    ];
+    [outages, short, gone, unknown]
+        .into_iter()
+        .flatten()
+        .chain(single)
+        .collect()
+}
+
+#[test]
+fn no_error_of_a_function_or_of_lambda_that_passes_keeps_a_node_from_being_drained() {
+    let ours = ErrorName::ALL
+        .into_iter()
+        .filter(|name| *name != ErrorName::InvalidInput);
+    for name in ours
+        .map(ErrorName::as_str)
+        .chain(LAMBDA_ERRORS)
+        .chain(["States.Timeout"])
+    {
+        for step in STEPS {
+            let ending = outage(true, step, name, 40);
+            ending.assert_outcome("drained", "only copy");
+            assert_eq!(ending.hook_results(), ["CONTINUE"], "{step} after {name}");
+        }
+    }
+}
+
+#[test]
+fn where_the_group_retains_an_unseen_cache_is_not_taken_for_an_empty_one() {
+    for name in ["AlluxioUnavailable", "KubernetesRefused", "Defect"] {
+        let ending = outage(true, "drain-cache", name, i64::MAX);
+        ending.assert_outcome("retained", "what the worker holds could not be seen");
+        assert!(
+            ending.told()["reason"]
+                .as_str()
+                .unwrap_or_default()
+                .contains(name)
+        );
+        assert_eq!(ending.hook_results(), ["ABANDON"]);
+        let over = ending.seconds - i64::from(DRAIN_LIMIT);
+        assert!((0..180).contains(&over), "{over} s after the deadline");
+    }
+}
+
+#[test]
+fn where_the_group_does_not_retain_an_unseen_cache_is_held_on_to_until_it_is_seen() {
+    let ending = outage(
+        false,
+        "drain-cache",
+        "AlluxioUnavailable",
+        3 * i64::from(DRAIN_LIMIT),
+    );
+    ending.assert_outcome("drained", "only copy");
+    assert_eq!(ending.hook_results(), ["CONTINUE"]);
+}
+
+#[test]
+fn an_outage_of_the_cluster_holds_up_pods_only_until_deadline_and_grace() {
+    let ending = outage(true, "evict-pods", "KubernetesUnavailable", i64::MAX);
+    ending.assert_outcome("drained", "only copy");
+    assert_eq!(ending.hook_results(), ["CONTINUE"]);
+    let over = ending.seconds - i64::from(DRAIN_LIMIT + 120);
+    assert!((0..300).contains(&over), "{over} s after deadline and grace");
+}
+
+#[test]
+fn a_saved_worker_that_cannot_be_retired_lets_the_instance_go_after_deadline_and_grace() {
+    let ending = outage(true, "retire-worker", "KubernetesUnavailable", i64::MAX);
+    ending.assert_outcome("drained", "told to fail with KubernetesUnavailable");
+    assert_eq!(ending.hook_results(), ["CONTINUE"]);
+}
+
+#[test]
+fn an_outage_of_all_neighbours_for_two_days_fits_into_an_executions_history() {
+    let account = Account::with_instance("Terminating:Wait").with_heartbeat(3_600);
+    for input in [
+        lifecycle_action(Direction::Drain, GROUP),
+        json!({ "instanceId": INSTANCE, "deadlineSeconds": 172_800 }),
+    ] {
+        let ending = drain(input, account.clone())
+            .on("evict-pods", |asked| asked.fails("KubernetesUnavailable"))
+            .on("drain-cache", |asked| asked.fails("AlluxioUnavailable"))
+            .play();
+        ending.assert_outcome("superseded", "AlluxioUnavailable");
+        assert_eq!(ending.hook_results(), [""; 0]);
+        assert!(ending.seconds > 172_000, "{} s", ending.seconds);
+        assert!(
+            ending.trace.events < MOST_EVENTS,
+            "{} events",
+            ending.trace.events
+        );
+    }
+}
+
+#[test]
+fn two_days_of_waiting_for_pods_and_files_fit_into_an_executions_history() {
+    let account = Account {
+        retains: true,
+        ..Account::with_instance("Terminating:Wait").with_heartbeat(3_600)
+    };
+    let input = json!({ "instanceId": INSTANCE, "deadlineSeconds": 172_800 });
+    let ending = drain(input, account)
+        .on("evict-pods", blocked)
+        .on("drain-cache", never_saved)
+        .play();
+    ending.assert_outcome("retained", "not safe yet");
+    assert_eq!(ending.hook_results(), ["ABANDON"]);
+    assert!(
+        ending.trace.events < MOST_EVENTS,
+        "{} events",
+        ending.trace.events
+    );
+}
+
+#[test]
+fn a_hook_lives_through_an_outage_also_where_its_heart_beats_fast() {
+    for heartbeat in [60, 120, 300, 1_800] {
+        let account = Account::with_instance("Terminating:Wait").with_heartbeat(heartbeat);
+        let healed = |well: fn(&Asked) -> Reply| {
+            move |asked: &Asked| {
+                if asked.age() < 2_400 {
+                    asked.fails("KubernetesUnavailable")
+                } else {
+                    well(asked)
+                }
+            }
+        };
+        let ending = drain(lifecycle_action(Direction::Drain, GROUP), account)
+            .on("evict-pods", healed(evicted))
+            .on("drain-cache", healed(drained))
+            .play();
+        ending.assert_outcome("drained", "only copy");
+        assert_eq!(ending.hook_results(), ["CONTINUE"], "heartbeat {heartbeat} s");
+    }
+}
+
+#[test]
+fn a_failing_part_does_not_cut_off_the_other() {
+    let ending = terminating(true)
+        .on("evict-pods", |asked| asked.fails("Defect"))
+        .on("drain-cache", |asked| {
+            if asked.before < 20 {
+                saving(asked)
+            } else {
+                drained(asked)
+            }
+        })
+        .play();
+    ending.assert_outcome("drained", "only copy");
+    assert_eq!(ending.asked("drain-cache").len(), 21);
+    assert_eq!(ending.told()["seen"]["evictPods"]["outcome"], "waiting");
+}
+
+#[test]
+fn a_hook_that_is_over_while_files_are_saved_ends_the_drain_as_superseded() {
+    let ending = hook_gone("drain-cache");
+    ending.assert_outcome("superseded", "no longer active");
+    assert!(
+        ending.told()["reason"]
+            .as_str()
+            .unwrap_or_default()
+            .contains("2 files on worker 10.0.0.7")
+    );
+    assert_eq!(ending.hook_results(), [""; 0]);
+    let ending = hook_gone("retire-worker");
+    ending.assert_outcome("superseded", "no longer active");
+}
+
+#[test]
+fn a_hook_that_is_over_while_pods_leave_does_not_keep_the_files_from_being_saved() {
+    let ending = hook_gone("evict-pods");
+    ending.assert_outcome("drained", "only copy");
+    assert_eq!(ending.told()["seen"]["evictPods"]["outcome"], "hook-gone");
+}
+
+#[test]
+fn a_heartbeat_that_fails_otherwise_is_tried_again_with_the_next_wait() {
+    let ending = beats_fail();
+    ending.assert_outcome("drained", "only copy");
+    assert_eq!(ending.calls("recordLifecycleActionHeartbeat").len(), 6);
+}
+
+#[test]
+fn a_completion_is_tried_again_until_it_succeeds_or_is_over_or_ten_minutes_have_gone() {
+    let ending = completion_fails(5, throttled);
+    ending.assert_outcome("drained", "only copy");
+    assert_eq!(ending.hook_results(), ["CONTINUE"; 6]);
+    let ending = completion_fails(1, hook_over);
+    ending.assert_outcome("drained", "only copy");
+    assert_eq!(ending.hook_results(), ["CONTINUE"]);
+    let ending = completion_fails(usize::MAX, throttled);
+    ending.assert_outcome("stalled", "but the hook could not be completed: Rate exceeded");
+}
+
+#[test]
+fn a_drain_ends_as_it_ended_also_when_the_bus_does_not_take_its_outcome() {
+    bus_fails().assert_outcome("drained", "only copy");
+}
+
+#[test]
+fn a_drain_that_cannot_find_out_what_it_is_about_stalls_and_leaves_the_hook() {
+    for name in [
+        ErrorName::AwsUnavailable,
+        ErrorName::AwsRefused,
+        ErrorName::Defect,
+    ] {
+        let ending = unresolved(name);
+        ending.assert_outcome("stalled", name.as_str());
+        assert_eq!(ending.hook_results(), [""; 0]);
+    }
+}
+
+#[test]
+fn an_outcome_of_another_release_fails_the_drain_and_is_named_where_it_would_decide() {
+    for step in ["drain-cache", "retire-worker"] {
+        let ending = unknown_outcome(step);
+        let failure = ending.result.as_ref().expect_err("it fails");
+        assert_eq!(failure.error, "Defect");
+        assert!(failure.cause.contains("dancing"), "{step}: {failure:?}");
+    }
+    let ending = terminating(true).resolved_as("dancing").play();
+    let failure = ending.result.as_ref().expect_err("it fails");
+    assert!(failure.cause.contains("dancing"), "{failure:?}");
+    let ending = unknown_outcome("evict-pods");
+    ending.assert_outcome("drained", "only copy");
+    assert!(
+        ending.told()["seen"]["evictPods"]["reason"]
+            .as_str()
+            .unwrap_or_default()
+            .contains("dancing")
+    );
+}

@@ -1,0 +1,108 @@
+//! What a reader copies from `samples/` works.
+
+use std::fs;
+
+use serde_json::Value;
+use tidegate_domain::resolve::Direction;
+
+use crate::account::{Account, scope};
+use crate::drain::{drain, saving};
+use crate::join::join;
+use crate::repository::{json, root};
+use crate::scene::{Asked, Scene};
+use crate::template::template;
+
+fn samples(folder: &str) -> Vec<(String, Value)> {
+    let entries = fs::read_dir(root().join(folder)).unwrap_or_else(|error| panic!("{folder}: {error}"));
+    let mut paths: Vec<_> = entries
+        .map(|entry| {
+            format!(
+                "{folder}/{}",
+                entry.expect("readable").file_name().to_string_lossy()
+            )
+        })
+        .collect();
+    paths.sort();
+    assert!(!paths.is_empty(), "{folder} is empty");
+    paths
+        .into_iter()
+        .map(|path| (path.clone(), json(&path)))
+        .collect()
+}
+
+#[test]
+fn each_sample_input_is_one_that_its_state_machine_understands() {
+    for (path, input) in samples("samples/events")
+        .into_iter()
+        .chain(samples("samples/executions"))
+    {
+        let joins = path.contains("join") || path.contains("launch");
+        let ending = if joins {
+            join(input, Account::with_instance("Pending:Wait")).play()
+        } else {
+            drain(input, Account::with_instance("Terminating:Wait")).play()
+        };
+        let outcome = if joins { "joined" } else { "drained" };
+        assert!(ending.result.is_ok(), "{path}: {:?}", ending.result);
+        assert_eq!(ending.told()["outcome"], outcome, "{path}: {:#}", ending.told());
+        assert_eq!(ending.hook_results(), ["CONTINUE"], "{path}");
+    }
+}
+
+#[test]
+fn the_sample_hooks_are_the_ones_that_the_template_expects() {
+    let template = template();
+    for (direction, file, parameter) in [
+        (Direction::Join, "node-join.json", "JoinHookName"),
+        (Direction::Drain, "node-drain.json", "DrainHookName"),
+    ] {
+        let path = format!("samples/lifecycle-hooks/{file}");
+        let hook = json(&path);
+        assert_eq!(hook["LifecycleHookName"], scope().hook(direction), "{path}");
+        assert_eq!(hook["LifecycleTransition"], direction.transition(), "{path}");
+        assert_eq!(
+            template["Parameters"][parameter]["Default"], hook["LifecycleHookName"],
+            "{parameter} in infra/template.yaml and {path}"
+        );
+    }
+}
+
+/// A function is ended by Lambda after 30 s; each is tried four times before the next beat.
+#[test]
+fn the_sample_hooks_outlast_a_function_that_hangs_in_every_attempt() {
+    let hangs = |asked: &Asked| asked.hangs(30);
+    for (direction, file) in [
+        (Direction::Join, "node-join.json"),
+        (Direction::Drain, "node-drain.json"),
+    ] {
+        let path = format!("samples/lifecycle-hooks/{file}");
+        let heartbeat = json(&path)["HeartbeatTimeout"]
+            .as_u64()
+            .and_then(|seconds| u32::try_from(seconds).ok());
+        let heartbeat = heartbeat.unwrap_or_else(|| panic!("{path}: HeartbeatTimeout"));
+        let scene: Scene = match direction {
+            Direction::Join => {
+                let account = Account::with_instance("Pending:Wait").with_heartbeat(heartbeat);
+                join(json("samples/executions/node-join.json"), account).on("schedule-worker", move |asked| {
+                    if asked.age() < 1_200 {
+                        hangs(asked)
+                    } else {
+                        crate::join::ready(asked)
+                    }
+                })
+            }
+            Direction::Drain => {
+                let account = Account::with_instance("Terminating:Wait").with_heartbeat(heartbeat);
+                drain(json("samples/executions/node-drain.json"), account).on("drain-cache", move |asked| {
+                    match asked.age() {
+                        0..1_200 => saving(asked),
+                        1_200..2_400 => hangs(asked),
+                        _ => crate::drain::drained(asked),
+                    }
+                })
+            }
+        };
+        let ending = scene.play();
+        assert_eq!(ending.hook_results(), ["CONTINUE"], "{path}: {:#}", ending.told());
+    }
+}
