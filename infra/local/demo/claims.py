@@ -52,7 +52,7 @@ def written(seen: Seen, files: Sequence[Written], victim: str, pod: str, now: fl
     waited = now - lazy.written_at
     return [
         Claim(
-            f"{len(alone)} files are nowhere but on {node}, which will go",
+            f"{_count(len(alone), 'file')} exist nowhere but on {node}, which will go",
             len(only) == len(alone),
             "; ".join(only) or "none",
         ),
@@ -154,9 +154,9 @@ def group_has(seen: Seen, members: Sequence[str], desired: int) -> Claim:
     """`desired` is what the group says now."""
     there = sorted(id for id, instance in seen.instances.items() if instance.lifecycle)
     return Claim(
-        f"Nothing replaces what was drained: the group has {len(members)} instances and wants no more",
+        f"Nothing replaces what was drained: the group has {_count(len(members), 'instance')} and wants no more",
         there == sorted(members) and desired == len(members),
-        f"{len(there)} members, desired capacity {desired}",
+        f"{_count(len(there), 'member')}, desired capacity {desired}",
     )
 
 
@@ -193,6 +193,10 @@ def under_store_checksum(file: Written, under_store: Path) -> str:
         return ""
     with stored.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
 
 
 # evidence of single instances: whether it is so, and in what words

@@ -56,13 +56,14 @@ def _shown(command: Sequence[str]) -> str:
 
 
 def worker_listing(workers: Mapping[str, Worker], names: Mapping[str, str]) -> Listing:
-    """As `alluxio fsadmin report capacity` says it; `names` maps a host to its node."""
+    """`names` maps a host to its node."""
     rows = [
         (worker.host, names.get(worker.host, "?"), worker.state, gibibytes(worker.capacity_bytes),
          mebibytes(worker.used_bytes))
         for worker in sorted(workers.values(), key=lambda worker: worker.host)
     ]  # fmt: skip
-    return Listing("alluxio fsadmin report capacity", table(("WORKER", "NODE", "STATE", "CAPACITY", "USED"), rows))
+    shown = table(("WORKER", "NODE", "STATE", "CAPACITY", "USED"), rows) if rows else ""
+    return Listing("Alluxio's workers, as its master lists them", shown, typed=False)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -104,4 +105,4 @@ def function_listing(uses: Iterable[FunctionUse]) -> Listing:
         for use in uses
     ]  # fmt: skip
     head = ("FUNCTION", "CALLS", "COLD", "FAILED", "MEDIAN", "LONGEST", "PEAK MEMORY", "OF")
-    return Listing("the functions' calls, as lambda-invocations.jsonl has them", table(head, rows))
+    return Listing("all calls of the run, as the local Lambda service noted them", table(head, rows), typed=False)

@@ -51,10 +51,15 @@ class Written:
 
 @dataclass(frozen=True)
 class Listing:
-    """The output of a command, or of a table of our own that stands for one."""
+    """The output of a command, or, not `typed`, a table of our own."""
 
-    command: str
+    title: str
     output: str
+    typed: bool = True
+
+    @property
+    def heading(self) -> str:
+        return f"$ {self.title}" if self.typed else f"# {self.title}"
 
 
 @dataclass(frozen=True)

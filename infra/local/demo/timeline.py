@@ -66,7 +66,7 @@ class Style:
 
     def listing(self, listing: Listing) -> str:
         body = textwrap.indent(listing.output.rstrip() or "(nothing)", "    ")
-        return f"\n  {self.paint('$ ' + listing.command, '1')}\n{body}"
+        return f"\n  {self.paint(listing.heading, '1')}\n{body}"
 
     def claim(self, claim: Claim) -> str:
         sign = self.paint("seen    ", "32") if claim.seen else self.paint("NOT SEEN", "31;1")
