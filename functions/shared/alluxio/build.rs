@@ -2,8 +2,9 @@
 
 use std::io;
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "block_master.proto",
+    "block_worker.proto",
     "file_system_master.proto",
     "meta_master.proto",
     "sasl_server.proto",

@@ -1,4 +1,5 @@
-//! The one connection to the primary master: found, logged in to, remembered, and renewed when it is lost.
+//! A connection to one of several servers, the one that serves: found, logged in to, remembered, and renewed when it is
+//! lost.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -17,7 +18,7 @@ use crate::proto::version::{GetServiceVersionPRequest, ServiceType};
 /// For one call on an open connection. A healthy master answers within milliseconds; one in a full collection of a
 /// large heap needs seconds.
 const CALL_DEADLINE: Duration = Duration::from_secs(5);
-/// For finding the primary, and again for the login. A master that is a packet away answers within milliseconds.
+/// For finding the server, and again for the login. One that is a packet away answers within milliseconds.
 const OPEN_DEADLINE: Duration = Duration::from_secs(3);
 /// A connection that was not used for so long is not used again. A function is frozen between two invocations:
 /// it cannot have noticed that its connection was dropped on the way, and would find out by a deadline only.
@@ -26,10 +27,43 @@ const IDLE_LIMIT: Duration = Duration::from_secs(30);
 /// usual 16 KiB would turn the answer into a protocol error from about 300 workers on.
 const HEADER_LIMIT: u32 = 1024 * 1024;
 
-/// A logged-in channel to the primary.
+/// What is at the other end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Role {
+    /// The primary of several masters.
+    Master,
+    /// A worker.
+    Worker,
+}
+
+impl Role {
+    /// A service that only a server in that role answers for, and a master only while it is the primary.
+    const fn service(self) -> ServiceType {
+        match self {
+            Self::Master => ServiceType::BlockMasterClientService,
+            Self::Worker => ServiceType::BlockWorkerClientService,
+        }
+    }
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Master => "Alluxio master",
+            Self::Worker => "Alluxio worker",
+        }
+    }
+
+    const fn unreachable(self) -> &'static str {
+        match self {
+            Self::Master => "no Alluxio master answers as primary",
+            Self::Worker => "an Alluxio worker does not answer",
+        }
+    }
+}
+
+/// A logged-in channel.
 pub(crate) struct Session {
     pub(crate) channel: Channel,
-    master: String,
+    server: String,
     login: LoggedIn,
 }
 
@@ -59,25 +93,27 @@ impl LastUse {
     }
 }
 
-/// The way to the primary among several masters.
+/// The way to the one of several servers that serves.
 pub(crate) struct Connection {
-    masters: Vec<(String, Endpoint)>,
+    role: Role,
+    servers: Vec<(String, Endpoint)>,
     login: Login,
     current: Mutex<Option<(Arc<Session>, LastUse)>>,
 }
 
 impl Connection {
-    /// Connects nowhere yet. `masters` are `host:port`; the error is the one that is none.
-    pub(crate) fn new(masters: Vec<String>, login: Login) -> Result<Self, String> {
-        let masters = masters
+    /// Connects nowhere yet. `servers` are `host:port`; the error is the one that is none.
+    pub(crate) fn new(role: Role, servers: Vec<String>, login: Login) -> Result<Self, String> {
+        let servers = servers
             .into_iter()
-            .map(|master| match endpoint(&master) {
-                Some(endpoint) => Ok((master, endpoint)),
-                None => Err(master),
+            .map(|server| match endpoint(&server) {
+                Some(endpoint) => Ok((server, endpoint)),
+                None => Err(server),
             })
             .collect::<Result<_, _>>()?;
         Ok(Self {
-            masters,
+            role,
+            servers,
             login,
             current: Mutex::new(None),
         })
@@ -91,7 +127,7 @@ impl Connection {
         }
     }
 
-    /// Makes a call on the primary. On a connection that turns out to be lost, or to lead to a master that is not
+    /// Makes a call on the server. On a connection that turns out to be lost, or to lead to a master that is not
     /// the primary any more, it is made once more on a new one: every call here may be made twice.
     pub(crate) async fn call<T>(
         &self,
@@ -103,18 +139,18 @@ impl Connection {
             Err(status) => status,
         };
         if !may_be_the_connection(&status) {
-            return Err(Failure::call(&session.master, status));
+            return Err(Failure::call(&session.server, status));
         }
         self.forget(&session).await;
         // Another deadline on top of one would be too long for the caller.
         if !reused || status.code() == Code::DeadlineExceeded {
-            return Err(Failure::call(&session.master, status));
+            return Err(Failure::call(&session.server, status));
         }
-        tracing::debug!(master = session.master, code = ?status.code(), "Alluxio connection is opened again");
+        tracing::debug!(server = session.server, code = ?status.code(), "Alluxio connection is opened again");
         let (session, _) = self.session().await?;
         attempt(&session, &call)
             .await
-            .map_err(|status| Failure::call(&session.master, status))
+            .map_err(|status| Failure::call(&session.server, status))
     }
 
     /// The remembered session, or a new one; and whether it was remembered. Callers at the same time share one.
@@ -143,53 +179,57 @@ impl Connection {
     }
 
     async fn open(&self) -> Result<Session, Failure> {
-        let (master, channel) = self.primary().await?;
-        let login = timeout(OPEN_DEADLINE, log_in(&channel, &self.login))
-            .await
-            .unwrap_or_else(|_| Err(too_late("the login", OPEN_DEADLINE)))
-            .map_err(|status| Failure::login(master, status))?;
-        Ok(Session {
-            channel,
-            master: master.to_owned(),
-            login,
-        })
+        let (address, channel) = self.serving().await?;
+        let server = format!("{} {address}", self.role.word());
+        match timeout(OPEN_DEADLINE, log_in(&channel, &self.login)).await {
+            Ok(Ok(login)) => Ok(Session {
+                channel,
+                server,
+                login,
+            }),
+            Ok(Err(status)) => Err(Failure::login(&server, status)),
+            Err(_) => Err(Failure::login(&server, too_late("the login", OPEN_DEADLINE))),
+        }
     }
 
-    /// Asks all masters at once for the version of a service that runs on the primary only. Needs no login.
-    async fn primary(&self) -> Result<(&str, Channel), Failure> {
+    /// Asks all servers at once for the version of the service that makes their role. Needs no login.
+    async fn serving(&self) -> Result<(&str, Channel), Failure> {
         let mut asked: FuturesUnordered<_> = self
-            .masters
+            .servers
             .iter()
-            .map(async |(master, endpoint)| {
+            .map(async |(address, endpoint)| {
                 let channel = endpoint.connect_lazy();
                 let question = GetServiceVersionPRequest {
-                    service_type: Some(ServiceType::BlockMasterClientService.into()),
+                    service_type: Some(self.role.service().into()),
                 };
                 let mut client = ServiceVersionClientServiceClient::new(channel.clone());
                 match timeout(OPEN_DEADLINE, client.get_service_version(question)).await {
-                    Ok(Ok(_)) => Ok((master.as_str(), channel)),
-                    Ok(Err(status)) => Err((master.clone(), status)),
-                    Err(_) => Err((master.clone(), too_late("the primary", OPEN_DEADLINE))),
+                    Ok(Ok(_)) => Ok((address.as_str(), channel)),
+                    Ok(Err(status)) => Err((address.clone(), status)),
+                    Err(_) => Err((address.clone(), too_late("the question", OPEN_DEADLINE))),
                 }
             })
             .collect();
-        let mut others = Vec::new();
+        let mut said = Vec::new();
         while let Some(answer) = asked.next().await {
             match answer {
-                Ok(primary) => return Ok(primary),
-                Err(other) => others.push(other),
+                Ok(serving) => return Ok(serving),
+                Err(other) => said.push(other),
             }
         }
-        Err(Failure::NoPrimary(others))
+        Err(Failure::Unreachable {
+            wanted: self.role.unreachable(),
+            said,
+        })
     }
 }
 
-fn endpoint(master: &str) -> Option<Endpoint> {
-    let (host, port) = master.rsplit_once(':')?;
+fn endpoint(server: &str) -> Option<Endpoint> {
+    let (host, port) = server.rsplit_once(':')?;
     if host.is_empty() || port.parse::<u16>().is_err() {
         return None;
     }
-    let endpoint = Endpoint::from_shared(format!("http://{master}")).ok()?;
+    let endpoint = Endpoint::from_shared(format!("http://{server}")).ok()?;
     Some(
         endpoint
             .connect_timeout(OPEN_DEADLINE)

@@ -165,6 +165,7 @@ mod tests {
                         worker_address: Some(address(host)),
                     })
                     .collect(),
+                ..BlockInfo::default()
             }),
         };
         let state = file(FileInfo {

@@ -12,40 +12,60 @@ const MESSAGE_LIMIT: usize = 300;
 /// A call that was not answered as it should.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// No master says that it is the primary; what each of them said.
-    NoPrimary(Vec<(String, Status)>),
-    /// The primary does not let us in.
+    /// No server says that it serves: which was wanted, and what each of them said.
+    Unreachable {
+        /// In words.
+        wanted: &'static str,
+        /// By `host:port`.
+        said: Vec<(String, Status)>,
+    },
+    /// The server does not let us in.
     Login {
-        /// `host:port`.
-        master: String,
+        /// In words, with its `host:port`.
+        server: String,
         /// Its answer.
         status: Box<Status>,
     },
-    /// The primary did not do what it was asked.
+    /// The server did not do what it was asked.
     Call {
-        /// `host:port`.
-        master: String,
+        /// In words, with its `host:port`.
+        server: String,
         /// Its answer.
         status: Box<Status>,
     },
 }
 
 impl Failure {
-    pub(crate) fn login(master: &str, status: Status) -> Self {
+    pub(crate) fn login(server: &str, status: Status) -> Self {
         Self::Login {
-            master: master.to_owned(),
+            server: server.to_owned(),
             status: Box::new(status),
         }
     }
 
-    pub(crate) fn call(master: &str, status: Status) -> Self {
+    pub(crate) fn call(server: &str, status: Status) -> Self {
         Self::Call {
-            master: master.to_owned(),
+            server: server.to_owned(),
             status: Box::new(status),
         }
     }
 
-    /// Whether the primary answered the call itself with that code and these words.
+    pub(crate) fn unreachable(wanted: &'static str, address: String) -> Self {
+        Self::Unreachable {
+            wanted,
+            said: vec![(address, Status::unavailable("not a host and a port"))],
+        }
+    }
+
+    /// Whether another server might be reached where this one was not.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Login { status, .. } | Self::Call { status, .. } => is_away(status),
+        }
+    }
+
+    /// Whether the server answered the call itself with that code and these words.
     pub(crate) fn is(&self, code: Code, words: &str) -> bool {
         matches!(self, Self::Call { status, .. } if status.code() == code && status.message().contains(words))
     }
@@ -53,71 +73,72 @@ impl Failure {
     /// The error that a state machine sees. `what` completes "Alluxio master ... did not", `user` is who asked.
     pub(crate) fn classify(self, what: &str, user: &str) -> Error {
         match self {
-            Self::NoPrimary(masters) => {
-                let said: Vec<_> = masters
+            Self::Unreachable { wanted, said } => {
+                let said: Vec<_> = said
                     .iter()
-                    .map(|(master, status)| format!("{master} says {}", told(status)))
+                    .map(|(server, status)| format!("{server} says {}", told(status)))
                     .collect();
-                unavailable(format!(
-                    "no Alluxio master answers as primary: {}",
-                    said.join("; ")
-                ))
+                unavailable(format!("{wanted}: {}", said.join("; ")))
             }
-            Self::Login { master, status } => classify_login(&master, &status, user),
-            Self::Call { master, status } => classify_call(&master, &status, what, user),
+            Self::Login { server, status } => classify_login(&server, &status, user),
+            Self::Call { server, status } => classify_call(&server, &status, what, user),
         }
     }
 }
 
-fn classify_login(master: &str, status: &Status, user: &str) -> Error {
+fn classify_login(server: &str, status: &Status, user: &str) -> Error {
     let told = told(status);
     match status.code() {
         Code::Unauthenticated | Code::PermissionDenied => refused(format!(
-            "Alluxio master {master} refuses the login of {user} ({told}): \
+            "{server} refuses the login of {user} ({told}): \
              configure a user that it accepts, with alluxio.security.authentication.type SIMPLE"
         )),
         Code::Unimplemented => refused(format!(
-            "Alluxio master {master} takes no login ({told}): if its alluxio.security.authentication.type is NOSASL, \
+            "{server} takes no login ({told}): if its alluxio.security.authentication.type is NOSASL, \
              configure the login accordingly"
         )),
-        _ => unavailable(format!("Alluxio master {master} did not log {user} in: {told}")),
+        _ => unavailable(format!("{server} did not log {user} in: {told}")),
     }
 }
 
-fn classify_call(master: &str, status: &Status, what: &str, user: &str) -> Error {
+fn classify_call(server: &str, status: &Status, what: &str, user: &str) -> Error {
     let told = told(status);
-    if is_transport(status) {
-        return unavailable(format!("Alluxio master {master} did not {what}: {told}"));
+    if is_away(status) {
+        return unavailable(format!("{server} did not {what}: {told}"));
     }
     match status.code() {
-        Code::Unavailable
-        | Code::DeadlineExceeded
-        | Code::Cancelled
-        | Code::ResourceExhausted
-        | Code::Aborted => unavailable(format!("Alluxio master {master} did not {what}: {told}")),
         // A master that is starting: its port answers before its services are there.
-        Code::NotFound if service_is_missing(status) => {
-            unavailable(format!("Alluxio master {master} is starting: {told}"))
-        }
+        Code::NotFound if service_is_missing(status) => unavailable(format!("{server} is starting: {told}")),
         Code::Unauthenticated => refused(format!(
-            "Alluxio master {master} does not know the login of {user} ({told}): \
+            "{server} does not know the login of {user} ({told}): \
              configure the login that its alluxio.security.authentication.type asks for"
         )),
         Code::PermissionDenied => refused(format!(
-            "Alluxio master {master} does not let {user} {what} ({told}): \
+            "{server} does not let {user} {what} ({told}): \
              configure the user that runs Alluxio, or one of its supergroup"
         )),
         Code::Unimplemented => refused(format!(
-            "Alluxio master {master} cannot {what} ({told}): Alluxio 2.9.4 or later is needed"
+            "{server} cannot {what} ({told}): Alluxio 2.9.4 or later is needed"
         )),
-        Code::FailedPrecondition => refused(format!("Alluxio master {master} refuses to {what}: {told}")),
+        Code::FailedPrecondition => refused(format!("{server} refuses to {what}: {told}")),
         code => Error::new(
             ErrorName::Defect,
-            format!(
-                "Alluxio master {master} was to {what} and answered {code:?}, which is not expected: {told}"
-            ),
+            format!("{server} was to {what} and answered {code:?}, which is not expected: {told}"),
         ),
     }
+}
+
+/// Nobody answered, or in no state to do it.
+fn is_away(status: &Status) -> bool {
+    is_transport(status)
+        || matches!(
+            status.code(),
+            Code::Unavailable
+                | Code::DeadlineExceeded
+                | Code::Cancelled
+                | Code::ResourceExhausted
+                | Code::Aborted
+        )
 }
 
 /// A status that no server sent: the connection broke, or what came over it is not HTTP/2.
@@ -166,7 +187,7 @@ fn refused(message: String) -> Error {
 mod tests {
     use super::*;
 
-    const MASTER: &str = "10.0.0.2:19998";
+    const MASTER: &str = "Alluxio master 10.0.0.2:19998";
 
     fn call(status: Status) -> Error {
         Failure::call(MASTER, status).classify("decommission worker 10.0.0.7", "tidegate")
@@ -208,7 +229,11 @@ mod tests {
             ("a:19998".to_owned(), Status::unavailable("standby")),
             ("b:19998".to_owned(), Status::unavailable("connection refused")),
         ];
-        let error = Failure::NoPrimary(said).classify("look", "tidegate");
+        let error = Failure::Unreachable {
+            wanted: "no Alluxio master answers as primary",
+            said,
+        }
+        .classify("look", "tidegate");
         assert_eq!(error.name, ErrorName::AlluxioUnavailable);
         for word in ["a:19998", "standby", "b:19998", "connection refused"] {
             assert!(error.message.contains(word), "{error}");

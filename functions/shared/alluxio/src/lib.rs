@@ -12,6 +12,7 @@
 
 mod connection;
 mod convert;
+mod copies;
 mod error;
 mod login;
 mod master;

@@ -3,21 +3,23 @@
 use tidegate_domain::cache::{FileState, Worker};
 use tidegate_domain::error::{Error, ErrorName, Result};
 use tidegate_domain::ports::{CacheMaster, Changed};
+use tokio::sync::Mutex;
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
 
-use crate::connection::{Connection, Session};
+use crate::connection::{Connection, Role, Session};
 use crate::convert;
+use crate::copies::{Copies, Targets, missing_without};
 use crate::error::Failure;
 use crate::login::Login;
 use crate::proto::block::block_master_client_service_client::BlockMasterClientServiceClient;
 use crate::proto::block::{
-    DecommissionWorkerPOptions, GetWorkerLostStoragePOptions, GetWorkerReportPOptions, WorkerInfoField,
-    WorkerRange,
+    DecommissionWorkerPOptions, GetWorkerLostStoragePOptions, GetWorkerReportPOptions, WorkerInfo,
+    WorkerInfoField, WorkerRange,
 };
 use crate::proto::file::file_system_master_client_service_client::FileSystemMasterClientServiceClient;
 use crate::proto::file::{
-    FileSystemMasterCommonPOptions, GetStatusPOptions, GetStatusPRequest, LoadMetadataPType,
+    FileInfo, FileSystemMasterCommonPOptions, GetStatusPOptions, GetStatusPRequest, LoadMetadataPType,
     ScheduleAsyncPersistencePOptions, ScheduleAsyncPersistencePRequest, SetAttributePOptions,
     SetAttributePRequest,
 };
@@ -56,6 +58,8 @@ type Called<T> = std::result::Result<T, Failure>;
 /// Cheap to share by reference; calls at the same time use one connection.
 pub struct AlluxioMaster {
     connection: Connection,
+    copies: Copies,
+    targets: Mutex<Option<Targets>>,
 }
 
 impl AlluxioMaster {
@@ -67,9 +71,13 @@ impl AlluxioMaster {
         if masters.is_empty() {
             return Err(Error::invalid(FIELD, "an empty list", "at least one host:port"));
         }
-        let connection =
-            Connection::new(masters, login).map_err(|bad| Error::invalid(FIELD, bad, "a host:port"))?;
-        Ok(Self { connection })
+        let connection = Connection::new(Role::Master, masters, login.clone())
+            .map_err(|bad| Error::invalid(FIELD, bad, "a host:port"))?;
+        Ok(Self {
+            connection,
+            copies: Copies::new(login),
+            targets: Mutex::new(None),
+        })
     }
 
     async fn block<T>(
@@ -104,6 +112,82 @@ impl AlluxioMaster {
         failure.classify(what, self.connection.user())
     }
 
+    async fn report(&self, range: WorkerRange, host: Option<&str>) -> Called<Vec<WorkerInfo>> {
+        self.block(async |mut client, session| {
+            let request = GetWorkerReportPOptions {
+                addresses: host.into_iter().map(str::to_owned).collect(),
+                field_ranges: EVERY_FIELD.into_iter().map(Into::into).collect(),
+                worker_range: Some(range.into()),
+            };
+            client.get_worker_report(session.request(request)).await
+        })
+        .await
+        .map(|report| report.worker_infos)
+    }
+
+    async fn status(&self, path: &str) -> Result<Option<FileInfo>> {
+        let answer = self
+            .file_system(async |mut client, session| {
+                let request = GetStatusPRequest {
+                    path: Some(path.to_owned()),
+                    options: Some(GetStatusPOptions {
+                        load_metadata_type: Some(LoadMetadataPType::Never.into()),
+                        common_options: Some(as_it_is()),
+                        update_timestamps: Some(false),
+                    }),
+                };
+                client.get_status(session.request(request)).await
+            })
+            .await;
+        match answer {
+            Ok(answer) => Ok(answer.file_info),
+            Err(failure) if failure.is(Code::NotFound, "") => Ok(None),
+            Err(failure) => Err(self.error(failure, &format!("tell the status of {path}"))),
+        }
+    }
+
+    /// The workers that may take copies: a list as long as the cluster is large, so it is kept for some seconds.
+    async fn targets(&self) -> Result<Targets> {
+        let mut known = self.targets.lock().await;
+        match &*known {
+            Some(targets) if targets.fresh() => Ok(targets.clone()),
+            _ => {
+                let report = self.report(WorkerRange::Live, None).await;
+                let report = report.map_err(|failure| self.error(failure, "report on its workers"))?;
+                let workers = report.iter().map(convert::worker).collect::<Result<_>>()?;
+                Ok(known.insert(Targets::new(workers)).clone())
+            }
+        }
+    }
+
+    /// Asks for copies on other workers of the blocks of a file that only this worker has, whether it is in service or
+    /// not, as long as it answers. `Done`: asked for, or not needed; they are made in the background, and the next
+    /// [`CacheMaster::file`] shows them. `Gone`: no such file. `Conflict`: it is still being written, or there is no
+    /// other worker in service.
+    ///
+    /// A copy is like any other cached block: nothing pins it. `AlluxioUnavailable` where three workers in a row do
+    /// not answer on their RPC port, which must be open to the caller on every worker.
+    pub async fn copy(&self, path: &str, from: &Worker) -> Result<Changed> {
+        let Some(info) = self.status(path).await? else {
+            return Ok(Changed::Gone);
+        };
+        if !info.completed() {
+            return Ok(Changed::Conflict);
+        }
+        let blocks = missing_without(&info, &from.host);
+        if blocks.is_empty() {
+            return Ok(Changed::Done);
+        }
+        let mut targets = self.targets().await?;
+        let asked = self.copies.ask(&blocks, from, &mut targets).await;
+        *self.targets.lock().await = Some(targets);
+        match asked {
+            Ok(true) => Ok(Changed::Done),
+            Ok(false) => Ok(Changed::Conflict),
+            Err(failure) => Err(self.error(failure, &format!("copy {path}"))),
+        }
+    }
+
     async fn set_replication(&self, path: &str, minimum: i32, maximum: Option<i32>) -> Called<()> {
         self.file_system(async |mut client, session| {
             let request = SetAttributePRequest {
@@ -125,18 +209,8 @@ impl CacheMaster for AlluxioMaster {
     /// One call that names the host, which the master looks up among live, lost and decommissioned workers alike.
     /// A host that it does not know is answered with the names of all that it knows: about 30 KB for 500 workers.
     async fn worker(&self, host: &str) -> Result<Option<Worker>> {
-        let report = self
-            .block(async |mut client, session| {
-                let request = GetWorkerReportPOptions {
-                    addresses: vec![host.to_owned()],
-                    field_ranges: EVERY_FIELD.into_iter().map(Into::into).collect(),
-                    worker_range: Some(WorkerRange::Specified.into()),
-                };
-                client.get_worker_report(session.request(request)).await
-            })
-            .await;
-        match report {
-            Ok(report) => report.worker_infos.first().map(convert::worker).transpose(),
+        match self.report(WorkerRange::Specified, Some(host)).await {
+            Ok(report) => report.first().map(convert::worker).transpose(),
             Err(failure) if failure.is(Code::InvalidArgument, "Unrecognized worker names") => Ok(None),
             Err(failure) => Err(self.error(failure, &format!("report on worker {host}"))),
         }
@@ -175,24 +249,7 @@ impl CacheMaster for AlluxioMaster {
     /// What the master knows, and nothing else: it neither looks into the under store nor takes the look for a use
     /// of the file. So a file that was only ever in the under store is none.
     async fn file(&self, path: &str) -> Result<Option<FileState>> {
-        let answer = self
-            .file_system(async |mut client, session| {
-                let request = GetStatusPRequest {
-                    path: Some(path.to_owned()),
-                    options: Some(GetStatusPOptions {
-                        load_metadata_type: Some(LoadMetadataPType::Never.into()),
-                        common_options: Some(as_it_is()),
-                        update_timestamps: Some(false),
-                    }),
-                };
-                client.get_status(session.request(request)).await
-            })
-            .await;
-        match answer {
-            Ok(answer) => Ok(answer.file_info.map(convert::file)),
-            Err(failure) if failure.is(Code::NotFound, "") => Ok(None),
-            Err(failure) => Err(self.error(failure, &format!("tell the status of {path}"))),
-        }
+        Ok(self.status(path).await?.map(convert::file))
     }
 
     /// As the primary is configured now. It goes by what it was started with; both differ only if somebody changed

@@ -292,6 +292,36 @@ async fn a_file_that_is_never_persisted_gets_its_copy_on_another_worker() {
 
 #[tokio::test]
 #[ignore = "needs the local world"]
+async fn the_only_copy_on_a_worker_out_of_service_is_copied_to_one_in_service_and_then_persisted() {
+    let world = World::running();
+    let master = world.master();
+    let here = TestWorker::start(world.address(), world.master_address(), false);
+    let there = TestWorker::start(world.address(), world.master_address(), true);
+    let worker = registered(&master, &here.host).await;
+    registered(&master, &there.host).await;
+    let file = path("raced");
+    world.write(&file, "MUST_CACHE", &here.host, 1000).await;
+    assert_eq!(master.decommission(&worker).await, Ok(Changed::Done));
+    assert_eq!(status(&master, &file).await.block_hosts, [Vec::<String>::new()]);
+
+    assert_eq!(master.copy(&file, &worker).await, Ok(Changed::Done));
+    eventually("the file has a copy elsewhere", SAVE_SECONDS, async || {
+        status(&master, &file)
+            .await
+            .complete_without(&here.host)
+            .then_some(())
+    })
+    .await;
+    drop(here);
+    assert_eq!(master.persist(&file).await, Ok(Changed::Done));
+    eventually("the file is in the under store", SAVE_SECONDS, async || {
+        status(&master, &file).await.persisted.then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs the local world"]
 async fn a_decommissioned_worker_is_out_of_service_lists_its_files_and_may_come_back() {
     let world = World::running();
     let master = world.master();
