@@ -28,15 +28,23 @@ tools: ## install the pinned tools of the local world (idempotent)
 .PHONY: build
 build: ## the functions as Lambda deploys them, and the programs of the local world
 	@$(tools)
-	mkdir -p $(CURDIR)/target
 	# One build at a time for each cache: what is linked last must be what is copied.
 	exec 9>"$(CACHE)/build.lock"; flock 9
 	echo "build: functions" >&2
-	cargo lambda build --release --compiler cargo --locked --workspace --lambda-dir target/lambda
-	mkdir -p target/programs
-	install -m 755 target/lambda/tidegate-manifests/bootstrap target/programs/tidegate-manifests
+	# Natively, and by the same build that the tests use: cargo-lambda builds for a named target, which is a second build
+	# of everything. `make package` is the one for AWS.
+	cargo build --release --locked --workspace
+	for function in $(FUNCTIONS); do
+	  install -D -m 755 "$$CARGO_TARGET_DIR/release/$$function" "target/lambda/$$function/bootstrap"
+	done
+	install -D -m 755 "$$CARGO_TARGET_DIR/release/tidegate-manifests" target/programs/tidegate-manifests
 	# Half of what a JVM costs at its start; made once for each set of jars.
 	python3 -m world.alluxio.archive --tools "$$TIDEGATE_TOOLS" >&2
+
+.PHONY: package
+package: ## the functions for AWS (arm64; ARGS="--x86-64" for the other), before sam deploy
+	@$(tools)
+	cargo lambda build --release --locked --workspace --lambda-dir target/lambda $(or $(ARGS),--arm64)
 
 .PHONY: up
 up: build ## start the local world; says how to talk to it

@@ -5,7 +5,7 @@ use crate::world::{Execution, Group, Machine, eventually};
 const STARTUP_TAINT: &str = "startup-taint.cluster-autoscaler.kubernetes.io/tidegate";
 
 /// Fails unless a node is open, with a volume for each disk and a worker in service.
-pub async fn expect_joined(group: &Group, instance: &str, disks: usize) {
+pub(crate) async fn expect_joined(group: &Group, instance: &str, disks: usize) {
     let world = &group.world;
     let labels = world.labels(instance).await;
     assert_eq!(
@@ -32,14 +32,14 @@ pub async fn expect_joined(group: &Group, instance: &str, disks: usize) {
 }
 
 /// Scales in to one node less by ending that one, and waits until it has left; answers its drain.
-pub async fn drain(group: &Group, instance: &str) -> Execution {
+pub(crate) async fn drain(group: &Group, instance: &str) -> Execution {
     group.terminate(instance).await;
     group.has_left(instance, 180).await;
     group.world.ended_for(Machine::Drain, instance, 30).await
 }
 
 /// Fails unless nothing of a node that has left is to be seen: no node, no volume, no worker in service.
-pub async fn expect_gone(group: &Group, instance: &str, host: &str) {
+pub(crate) async fn expect_gone(group: &Group, instance: &str, host: &str) {
     let world = &group.world;
     eventually(
         30,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidegate_domain::deadline::retry_after_seconds;
 use tidegate_domain::error::Result;
@@ -30,7 +30,26 @@ pub struct EvictPods<Cluster, C> {
     pub evict_limit_seconds: u32,
 }
 
-/// What was seen and done in this call.
+/// The call: what the execution has done so far comes with it.
+#[derive(Clone, Debug, Deserialize)]
+struct EvictCall {
+    #[serde(flatten)]
+    call: Call,
+    #[serde(default)]
+    progress: Option<Progress>,
+}
+
+/// What an execution has done, carried from call to call so that the last one can tell it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// Evictions that were accepted.
+    evicted_pods: u32,
+    /// The first pods that were deleted past their budgets.
+    forced_pods: Vec<String>,
+}
+
+/// What was seen, and done by the execution so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Facts {
@@ -47,11 +66,17 @@ pub struct Facts {
     pub blocked_pods: Vec<String>,
     /// Pods that are still there.
     pub pods_left: usize,
+    /// For the next call.
+    pub progress: Progress,
 }
 
 impl<Cluster: Nodes + Pods, C: Clock> EvictPods<Cluster, C> {
-    async fn answer(&self, call: &Call) -> Result<Answer<EvictOutcome, Facts>> {
-        let mut facts = Facts::default();
+    async fn answer(&self, call: &Call, before: Progress) -> Result<Answer<EvictOutcome, Facts>> {
+        let mut facts = Facts {
+            evicted_pods: before.evicted_pods,
+            forced_pods: before.forced_pods,
+            ..Facts::default()
+        };
         let ends = self.clock.now() + Duration::from_secs(self.watch_seconds.into());
         let (node, since) = loop {
             let Some(node) = self.cluster.find(&call.node, Duration::ZERO).await? else {
@@ -116,7 +141,8 @@ impl<Cluster: Nodes + Pods, C: Clock> EvictPods<Cluster, C> {
 
     async fn send_away(&self, pod: &Pod, force: bool, facts: &mut Facts) -> Result<()> {
         if force {
-            if self.cluster.delete(pod).await? == Changed::Done {
+            let deleted = self.cluster.delete(pod).await? == Changed::Done;
+            if deleted && facts.forced_pods.len() < MOST_NAMED {
                 facts.forced_pods.push(pod.full_name());
             }
             return Ok(());
@@ -176,7 +202,17 @@ fn waiting(node: &Node, facts: &Facts) -> String {
 
 impl<Cluster: Nodes + Pods, C: Clock> Serve for EvictPods<Cluster, C> {
     async fn serve(&self, payload: Value) -> Result<Reply> {
-        let call: Call = Call::read(&payload)?;
-        Ok(Reply::of(&self.answer(&call).await?)?.about(&call.node))
+        let EvictCall { call, progress } = Call::read(&payload)?;
+        let mut answer = self.answer(&call, progress.unwrap_or_default()).await?;
+        let Facts {
+            evicted_pods,
+            forced_pods,
+            ..
+        } = &answer.facts;
+        answer.facts.progress = Progress {
+            evicted_pods: *evicted_pods,
+            forced_pods: forced_pods.clone(),
+        };
+        Ok(Reply::of(&answer)?.about(&call.node))
     }
 }

@@ -12,7 +12,7 @@ use super::{World, eventually};
 
 impl World {
     /// The node of an instance, by its provider id; none where there is none.
-    pub async fn node(&self, instance: &str) -> Option<Node> {
+    pub(crate) async fn node(&self, instance: &str) -> Option<Node> {
         let nodes: Api<Node> = Api::all(self.kube.clone());
         let list = nodes.list(&ListParams::default()).await.expect("nodes");
         list.items.into_iter().find(|node| {
@@ -24,7 +24,7 @@ impl World {
     }
 
     /// The name and the internal address of an instance's node.
-    pub async fn node_address(&self, instance: &str) -> (String, String) {
+    pub(crate) async fn node_address(&self, instance: &str) -> (String, String) {
         let node = self
             .node(instance)
             .await
@@ -41,7 +41,7 @@ impl World {
     }
 
     /// The labels of an instance's node.
-    pub async fn labels(&self, instance: &str) -> BTreeMap<String, String> {
+    pub(crate) async fn labels(&self, instance: &str) -> BTreeMap<String, String> {
         self.node(instance)
             .await
             .and_then(|node| node.metadata.labels)
@@ -49,7 +49,7 @@ impl World {
     }
 
     /// Takes a label off an instance's node.
-    pub async fn take_label_off(&self, instance: &str, label: &str) {
+    pub(crate) async fn take_label_off(&self, instance: &str, label: &str) {
         let (node, _) = self.node_address(instance).await;
         let nodes: Api<Node> = Api::all(self.kube.clone());
         let patch = Patch::Merge(json!({"metadata": {"labels": {label: null}}}));
@@ -60,7 +60,7 @@ impl World {
     }
 
     /// The keys of the taints of an instance's node.
-    pub async fn taints(&self, instance: &str) -> Vec<String> {
+    pub(crate) async fn taints(&self, instance: &str) -> Vec<String> {
         let taints = self
             .node(instance)
             .await
@@ -74,7 +74,7 @@ impl World {
     }
 
     /// Whether an instance's node is cordoned.
-    pub async fn cordoned(&self, instance: &str) -> bool {
+    pub(crate) async fn cordoned(&self, instance: &str) -> bool {
         self.node(instance)
             .await
             .and_then(|node| node.spec)
@@ -83,7 +83,7 @@ impl World {
     }
 
     /// Phase and capacity of the volumes of an instance's node.
-    pub async fn volumes(&self, instance: &str) -> Vec<(String, String)> {
+    pub(crate) async fn volumes(&self, instance: &str) -> Vec<(String, String)> {
         let volumes: Api<PersistentVolume> = Api::all(self.kube.clone());
         let selector = format!("tidegate.dev/instance-id={instance}");
         let list = volumes
@@ -107,7 +107,7 @@ impl World {
     }
 
     /// The names of the pods on a node, of all namespaces.
-    pub async fn pods_on(&self, node: &str) -> Vec<String> {
+    pub(crate) async fn pods_on(&self, node: &str) -> Vec<String> {
         let pods: Api<Pod> = Api::all(self.kube.clone());
         let list = pods
             .list(&ListParams::default().fields(&format!("spec.nodeName={node}")))
@@ -120,7 +120,7 @@ impl World {
     }
 
     /// A pod of an application on a node, in the namespace `default`; waits until it runs.
-    pub async fn application_pod(&self, name: &str, node: &str) {
+    pub(crate) async fn application_pod(&self, name: &str, node: &str) {
         let pods: Api<Pod> = Api::namespaced(self.kube.clone(), "default");
         let pod = serde_json::from_value(json!({
             "metadata": {"name": name, "labels": {"app": name}},
@@ -146,7 +146,7 @@ impl World {
     }
 
     /// A disruption budget that lets no pod of that application go.
-    pub async fn forbid_eviction(&self, app: &str) {
+    pub(crate) async fn forbid_eviction(&self, app: &str) {
         let budgets: Api<PodDisruptionBudget> = Api::namespaced(self.kube.clone(), "default");
         let budget = serde_json::from_value(json!({
             "metadata": {"name": app},
@@ -159,7 +159,7 @@ impl World {
     }
 
     /// Takes that budget away.
-    pub async fn allow_eviction(&self, app: &str) {
+    pub(crate) async fn allow_eviction(&self, app: &str) {
         let budgets: Api<PodDisruptionBudget> = Api::namespaced(self.kube.clone(), "default");
         budgets
             .delete(app, &DeleteParams::default())
@@ -168,7 +168,7 @@ impl World {
     }
 
     /// Deletes a node object, as somebody does by hand.
-    pub async fn delete_node(&self, name: &str) {
+    pub(crate) async fn delete_node(&self, name: &str) {
         let nodes: Api<Node> = Api::all(self.kube.clone());
         nodes
             .delete(name, &DeleteParams::default())

@@ -10,7 +10,7 @@ use super::{World, eventually};
 
 /// A state machine of the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Machine {
+pub(crate) enum Machine {
     Join,
     Drain,
 }
@@ -26,41 +26,41 @@ impl Machine {
 
 /// How an execution ended.
 #[derive(Clone, Debug)]
-pub struct Execution {
-    pub arn: String,
-    pub status: String,
+pub(crate) struct Execution {
+    pub(crate) arn: String,
+    pub(crate) status: String,
     /// Its output, where it succeeded.
-    pub output: Value,
+    pub(crate) output: Value,
     /// Its error, where it failed.
-    pub error: String,
+    pub(crate) error: String,
     /// The error's cause, where it failed.
-    pub cause: String,
+    pub(crate) cause: String,
 }
 
 impl Execution {
-    pub fn outcome(&self) -> &str {
+    pub(crate) fn outcome(&self) -> &str {
         self.output["outcome"].as_str().unwrap_or(&self.error)
     }
 
-    pub fn reason(&self) -> &str {
+    pub(crate) fn reason(&self) -> &str {
         self.output["reason"].as_str().unwrap_or(&self.cause)
     }
 
     /// Fails unless it ended with that outcome.
-    pub fn expect(&self, outcome: &str) -> &Self {
+    pub(crate) fn expect(&self, outcome: &str) -> &Self {
         assert_eq!(self.outcome(), outcome, "{self:#?}");
         self
     }
 
     /// What a function answered last.
-    pub fn seen(&self, function: &str) -> &Value {
+    pub(crate) fn seen(&self, function: &str) -> &Value {
         &self.output["seen"][function]
     }
 }
 
 impl World {
     /// `aws stepfunctions start-execution`; answers the ARN, or what Step Functions refuses it with.
-    pub async fn start(&self, machine: Machine, input: &str) -> Result<String, String> {
+    pub(crate) async fn start(&self, machine: Machine, input: &str) -> Result<String, String> {
         let region = &self.endpoints.region;
         let arn = format!(
             "arn:aws:states:{region}:123456789012:stateMachine:{}",
@@ -80,7 +80,7 @@ impl World {
     }
 
     /// Starts an execution by hand and waits for its end.
-    pub async fn run(&self, machine: Machine, input: &Value, seconds: u64) -> Execution {
+    pub(crate) async fn run(&self, machine: Machine, input: &Value, seconds: u64) -> Execution {
         let arn = self
             .start(machine, &input.to_string())
             .await
@@ -89,7 +89,7 @@ impl World {
     }
 
     /// Waits for the end of an execution.
-    pub async fn ended(&self, arn: &str, seconds: u64) -> Execution {
+    pub(crate) async fn ended(&self, arn: &str, seconds: u64) -> Execution {
         eventually(seconds, &format!("the end of {arn}"), async || {
             let answer = self
                 .sfn
@@ -117,7 +117,7 @@ impl World {
     }
 
     /// The executions of a machine whose input names that instance, oldest first.
-    pub async fn executions_for(&self, machine: Machine, instance: &str) -> Vec<String> {
+    pub(crate) async fn executions_for(&self, machine: Machine, instance: &str) -> Vec<String> {
         let arn = format!(
             "arn:aws:states:{}:123456789012:stateMachine:{}",
             self.endpoints.region,
@@ -149,7 +149,7 @@ impl World {
     }
 
     /// Waits for the end of the first execution that an event started for that instance.
-    pub async fn ended_for(&self, machine: Machine, instance: &str, seconds: u64) -> Execution {
+    pub(crate) async fn ended_for(&self, machine: Machine, instance: &str, seconds: u64) -> Execution {
         let first = eventually(
             20,
             &format!("a {machine:?} execution for {instance}"),
@@ -166,7 +166,7 @@ impl World {
     }
 
     /// Lets time pass in which something must not happen.
-    pub async fn pass(&self, seconds: u64) {
+    pub(crate) async fn pass(&self, seconds: u64) {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
     }
 }

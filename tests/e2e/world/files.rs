@@ -7,7 +7,7 @@ use super::World;
 
 /// How Alluxio writes a file.
 #[derive(Clone, Copy, Debug)]
-pub enum WriteType {
+pub(crate) enum WriteType {
     /// Cache only.
     MustCache,
     /// Cache now, under store when somebody asks: nothing does here.
@@ -28,9 +28,9 @@ impl WriteType {
 
 /// What was written, to be compared with what is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Content {
-    pub path: String,
-    pub sha256: String,
+pub(crate) struct Content {
+    pub(crate) path: String,
+    pub(crate) sha256: String,
 }
 
 fn content(path: &str, answer: &Value) -> Content {
@@ -47,7 +47,7 @@ impl World {
     }
 
     /// Writes a file of 4 MB; its only copy in the cache is on that worker.
-    pub async fn write(&self, path: &str, write_type: WriteType, host: &str) -> Content {
+    pub(crate) async fn write(&self, path: &str, write_type: WriteType, host: &str) -> Content {
         // Another content for each path, so that a file that was mixed up with another is noticed.
         let seed = path
             .bytes()
@@ -66,7 +66,7 @@ impl World {
     }
 
     /// Begins a file on that worker and leaves it open; answers its id.
-    pub async fn open(&self, path: &str, write_type: WriteType, host: &str) -> String {
+    pub(crate) async fn open(&self, path: &str, write_type: WriteType, host: &str) -> String {
         let query = [("path", path), ("writeType", write_type.name()), ("worker", host)];
         let answer = self.files(Method::POST, "/files/open", &query).await;
         answer["id"]
@@ -74,18 +74,19 @@ impl World {
             .map_or_else(|| answer["id"].to_string(), ToOwned::to_owned)
     }
 
-    /// Adds to an open file.
-    pub async fn add(&self, id: &str) {
+    /// Adds so many bytes to an open file.
+    pub(crate) async fn add(&self, id: &str, bytes: u32) {
+        let bytes = bytes.to_string();
         self.files(
             Method::POST,
             "/files/write",
-            &[("id", id), ("bytes", "1048576"), ("seed", "7")],
+            &[("id", id), ("bytes", &bytes), ("seed", "7")],
         )
         .await;
     }
 
     /// Ends an open file.
-    pub async fn close(&self, id: &str, path: &str) -> Content {
+    pub(crate) async fn close(&self, id: &str, path: &str) -> Content {
         content(
             path,
             &self.files(Method::POST, "/files/close", &[("id", id)]).await,
@@ -93,7 +94,7 @@ impl World {
     }
 
     /// Reads files back through Alluxio; fails unless each is what was written.
-    pub async fn expect_intact(&self, files: &[Content]) {
+    pub(crate) async fn expect_intact(&self, files: &[Content]) {
         for file in files {
             let answer = self
                 .files(
@@ -107,12 +108,12 @@ impl World {
     }
 
     /// What Alluxio says of a file.
-    pub async fn status(&self, path: &str) -> Value {
+    pub(crate) async fn status(&self, path: &str) -> Value {
         self.files(Method::GET, "/files/status", &[("path", path)]).await
     }
 
     /// The hosts of the workers in that range (`LIVE`, `DECOMMISSIONED`, ...).
-    pub async fn worker_hosts(&self, range: &str) -> Vec<String> {
+    pub(crate) async fn worker_hosts(&self, range: &str) -> Vec<String> {
         let answer = self.files(Method::GET, "/workers", &[("range", range)]).await;
         let workers = answer["workers"].as_array().cloned().unwrap_or_default();
         workers
@@ -122,7 +123,7 @@ impl World {
     }
 
     /// Begins to read a file and stands still; answers the reader's id.
-    pub async fn open_reader(&self, path: &str) -> String {
+    pub(crate) async fn open_reader(&self, path: &str) -> String {
         let answer = self
             .files(Method::POST, "/files/read/open", &[("path", path)])
             .await;
@@ -139,7 +140,7 @@ impl World {
     }
 
     /// Ends a reader.
-    pub async fn close_reader(&self, id: &str) {
+    pub(crate) async fn close_reader(&self, id: &str) {
         self.files(Method::POST, "/files/read/close", &[("id", id)]).await;
     }
 }

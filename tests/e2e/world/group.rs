@@ -11,42 +11,42 @@ const TERMINATING: &str = "autoscaling:EC2_INSTANCE_TERMINATING";
 
 /// What a group is like.
 #[derive(Clone, Copy, Debug)]
-pub struct Shape {
+pub(crate) struct Shape {
     /// The name of its launch template too: the world has one for each type that tests use.
-    pub instance_type: &'static str,
+    pub(crate) instance_type: &'static str,
     /// Seconds; AWS takes 30 at the least.
-    pub heartbeat: i32,
-    pub retains: bool,
+    pub(crate) heartbeat: i32,
+    pub(crate) retains: bool,
 }
 
 /// Two disks of 300 GB, retaining: what the demo shows.
-pub const TWO_DISKS: Shape = Shape {
+pub(crate) const TWO_DISKS: Shape = Shape {
     instance_type: "m5d.4xlarge",
     heartbeat: 60,
     retains: true,
 };
 
 /// One disk of 300 GB.
-pub const ONE_DISK: Shape = Shape {
+pub(crate) const ONE_DISK: Shape = Shape {
     instance_type: "m5d.2xlarge",
     ..TWO_DISKS
 };
 
 /// No instance store at all.
-pub const WITHOUT_DISKS: Shape = Shape {
+pub(crate) const WITHOUT_DISKS: Shape = Shape {
     instance_type: "m5.large",
     ..TWO_DISKS
 };
 
 /// A group of a test. Each test has a name of its own among those that the stack looks after.
-pub struct Group {
-    pub world: World,
-    pub name: &'static str,
+pub(crate) struct Group {
+    pub(crate) world: World,
+    pub(crate) name: &'static str,
 }
 
 impl Group {
     /// Makes the group, its hooks, and nothing in it yet.
-    pub async fn make(name: &'static str, shape: Shape) -> Self {
+    pub(crate) async fn make(name: &'static str, shape: Shape) -> Self {
         let world = World::connect().await;
         let group = Self { world, name };
         let action = if shape.retains {
@@ -115,7 +115,7 @@ impl Group {
     }
 
     /// A group with that many nodes in service.
-    pub async fn with_nodes(name: &'static str, shape: Shape, count: i32) -> Self {
+    pub(crate) async fn with_nodes(name: &'static str, shape: Shape, count: i32) -> Self {
         let group = Self::make(name, shape).await;
         group.scale_to(count).await;
         group.in_service(count).await;
@@ -123,7 +123,7 @@ impl Group {
     }
 
     /// `aws autoscaling set-desired-capacity`.
-    pub async fn scale_to(&self, capacity: i32) {
+    pub(crate) async fn scale_to(&self, capacity: i32) {
         self.world
             .autoscaling
             .set_desired_capacity()
@@ -136,7 +136,7 @@ impl Group {
     }
 
     /// Ends one instance of the group, as Cluster Autoscaler does.
-    pub async fn terminate(&self, instance: &str) {
+    pub(crate) async fn terminate(&self, instance: &str) {
         self.world
             .autoscaling
             .terminate_instance_in_auto_scaling_group()
@@ -148,7 +148,7 @@ impl Group {
     }
 
     /// Each instance of the group with its lifecycle state.
-    pub async fn instances(&self) -> Vec<(String, String)> {
+    pub(crate) async fn instances(&self) -> Vec<(String, String)> {
         let answer = self
             .world
             .autoscaling
@@ -168,7 +168,7 @@ impl Group {
     }
 
     /// The lifecycle state of one instance; none where it is gone.
-    pub async fn state(&self, instance: &str) -> Option<String> {
+    pub(crate) async fn state(&self, instance: &str) -> Option<String> {
         self.instances()
             .await
             .into_iter()
@@ -177,7 +177,7 @@ impl Group {
     }
 
     /// Waits until that many instances are in service, and answers their ids.
-    pub async fn in_service(&self, count: i32) -> Vec<String> {
+    pub(crate) async fn in_service(&self, count: i32) -> Vec<String> {
         eventually(
             180,
             &format!("{count} instances of {} in service", self.name),
@@ -199,7 +199,7 @@ impl Group {
     }
 
     /// Waits until an instance is in that state.
-    pub async fn reaches(&self, instance: &str, state: &str, seconds: u64) {
+    pub(crate) async fn reaches(&self, instance: &str, state: &str, seconds: u64) {
         eventually(seconds, &format!("{instance} is {state}"), async || {
             match self.state(instance).await {
                 Some(found) if found == state => Ok(()),
@@ -210,7 +210,7 @@ impl Group {
     }
 
     /// Waits until an instance has left its group.
-    pub async fn has_left(&self, instance: &str, seconds: u64) {
+    pub(crate) async fn has_left(&self, instance: &str, seconds: u64) {
         eventually(seconds, &format!("{instance} has left"), async || {
             match self.state(instance).await {
                 None => Ok(()),
@@ -221,7 +221,7 @@ impl Group {
     }
 
     /// Waits until the group has an instance in that state, and answers it.
-    pub async fn one_in(&self, state: &str, seconds: u64) -> String {
+    pub(crate) async fn one_in(&self, state: &str, seconds: u64) -> String {
         eventually(
             seconds,
             &format!("an instance of {} is {state}", self.name),
@@ -238,7 +238,7 @@ impl Group {
     }
 
     /// Status and cause texts of the group's scaling activities, newest first.
-    pub async fn activities(&self) -> Vec<String> {
+    pub(crate) async fn activities(&self) -> Vec<String> {
         let answer = self
             .world
             .autoscaling
@@ -262,7 +262,7 @@ impl Group {
     }
 
     /// Ends everything of the group at once, whatever its hooks say.
-    pub async fn delete(&self) {
+    pub(crate) async fn delete(&self) {
         let deleted = self
             .world
             .autoscaling
@@ -275,7 +275,7 @@ impl Group {
 
 impl Group {
     /// Tags the group so that instances launched from now on carry that tag.
-    pub async fn tag(&self, key: &str, value: &str) {
+    pub(crate) async fn tag(&self, key: &str, value: &str) {
         let tag = Tag::builder()
             .resource_id(self.name)
             .resource_type("auto-scaling-group")
@@ -292,7 +292,7 @@ impl Group {
     }
 
     /// Takes that tag off the group; what has been launched keeps it.
-    pub async fn untag(&self, key: &str) {
+    pub(crate) async fn untag(&self, key: &str) {
         let tag = Tag::builder()
             .resource_id(self.name)
             .resource_type("auto-scaling-group")

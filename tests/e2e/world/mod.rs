@@ -6,10 +6,9 @@ mod files;
 mod group;
 mod switches;
 
-pub use executions::{Execution, Machine};
-pub use files::{Content, WriteType};
-pub use group::{Group, ONE_DISK, Shape, TWO_DISKS, WITHOUT_DISKS};
-pub use switches::Outage;
+pub(crate) use executions::{Execution, Machine};
+pub(crate) use files::WriteType;
+pub(crate) use group::{Group, ONE_DISK, TWO_DISKS, WITHOUT_DISKS};
 
 use std::env;
 use std::fmt::Debug;
@@ -26,30 +25,30 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
 /// Where the parts of the world are (`endpoints.json`).
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Endpoints {
-    pub aws: String,
-    pub alluxio_control: String,
-    pub nodes_control: String,
-    pub files: String,
-    pub region: String,
-    pub cluster_name: String,
-    pub world_dir: String,
-    pub subnets: Vec<String>,
+pub(crate) struct Endpoints {
+    pub(crate) aws: String,
+    pub(crate) alluxio_control: String,
+    pub(crate) nodes_control: String,
+    pub(crate) files: String,
+    pub(crate) region: String,
+    pub(crate) cluster_name: String,
+    pub(crate) world_dir: String,
+    pub(crate) subnets: Vec<String>,
 }
 
 /// The world, with a client for each part.
 #[derive(Clone)]
-pub struct World {
-    pub endpoints: Endpoints,
-    pub http: reqwest::Client,
-    pub autoscaling: aws_sdk_autoscaling::Client,
-    pub sfn: aws_sdk_sfn::Client,
-    pub kube: kube::Client,
+pub(crate) struct World {
+    pub(crate) endpoints: Endpoints,
+    pub(crate) http: reqwest::Client,
+    pub(crate) autoscaling: aws_sdk_autoscaling::Client,
+    pub(crate) sfn: aws_sdk_sfn::Client,
+    pub(crate) kube: kube::Client,
 }
 
 impl World {
     /// The world that `TIDEGATE_WORLD_ENDPOINTS` and `KUBECONFIG` name.
-    pub async fn connect() -> Self {
+    pub(crate) async fn connect() -> Self {
         let path = env::var("TIDEGATE_WORLD_ENDPOINTS")
             .expect("TIDEGATE_WORLD_ENDPOINTS is not set: run `make up` and `eval \"$(make -s env)\"`, or `make test`");
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
@@ -72,7 +71,12 @@ impl World {
     }
 
     /// Asks a part of the world over HTTP; the answer is JSON.
-    pub async fn ask(&self, method: reqwest::Method, url: &str, query: &[(&str, &str)]) -> serde_json::Value {
+    pub(crate) async fn ask(
+        &self,
+        method: reqwest::Method,
+        url: &str,
+        query: &[(&str, &str)],
+    ) -> serde_json::Value {
         let answer = self
             .http
             .request(method, url)
@@ -88,7 +92,7 @@ impl World {
 }
 
 /// Looks until `look` finds something; fails with `what` and the last thing that it said otherwise.
-pub async fn eventually<T, E: Debug>(
+pub(crate) async fn eventually<T, E: Debug>(
     seconds: u64,
     what: &str,
     mut look: impl AsyncFnMut() -> Result<T, E>,

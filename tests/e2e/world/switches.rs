@@ -10,11 +10,11 @@ use serde_json::json;
 use super::World;
 
 /// Something of the whole world that is away; it comes back when this is dropped.
-pub struct Outage(Option<Box<dyn FnOnce() + Send>>);
+pub(crate) struct Outage(Option<Box<dyn FnOnce() + Send>>);
 
 impl Outage {
     /// Ends the outage.
-    pub fn end(mut self) {
+    pub(crate) fn end(mut self) {
         if let Some(end) = self.0.take() {
             end();
         }
@@ -59,20 +59,20 @@ fn api_server(command: &str) {
 
 impl World {
     /// The under store refuses writes.
-    pub fn under_store_refuses(&self) -> Outage {
+    pub(crate) fn under_store_refuses(&self) -> Outage {
         let url = format!("{}/under-store?writes=", self.endpoints.alluxio_control);
         post(&format!("{url}refused"));
         Outage(Some(Box::new(move || post(&format!("{url}accepted")))))
     }
 
     /// The API server is away: connections are refused.
-    pub fn api_server_away(&self) -> Outage {
+    pub(crate) fn api_server_away(&self) -> Outage {
         api_server("stop");
         Outage(Some(Box::new(|| api_server("start"))))
     }
 
     /// The Alluxio master dies and is started again; it forgets who is decommissioned.
-    pub async fn restart_alluxio_master(&self) {
+    pub(crate) async fn restart_alluxio_master(&self) {
         self.ask(
             Method::POST,
             &format!("{}/master/restart", self.endpoints.alluxio_control),
@@ -82,7 +82,7 @@ impl World {
     }
 
     /// A container of a node is killed; its kubelet starts it again.
-    pub async fn kill_container(&self, instance: &str, container: &str) {
+    pub(crate) async fn kill_container(&self, instance: &str, container: &str) {
         let url = format!(
             "{}/nodes/{instance}/containers/{container}",
             self.endpoints.nodes_control
@@ -91,7 +91,7 @@ impl World {
     }
 
     /// Everything of a node dies; EC2 still says that the instance runs.
-    pub async fn crash(&self, instance: &str) {
+    pub(crate) async fn crash(&self, instance: &str) {
         self.ask(
             Method::POST,
             &format!("{}/nodes/{instance}/crash", self.endpoints.nodes_control),
@@ -101,7 +101,7 @@ impl World {
     }
 
     /// Each lifecycle event of that group is delivered twice.
-    pub async fn deliver_twice(&self, group: &str) {
+    pub(crate) async fn deliver_twice(&self, group: &str) {
         let pattern = json!({"source": ["aws.autoscaling"], "detail": {"AutoScalingGroupName": [group]}});
         let url = format!("{}/local-api/events", self.endpoints.aws);
         let body = json!({"duplicate": true, "pattern": pattern});
@@ -110,7 +110,7 @@ impl World {
     }
 
     /// The next call of a function is killed after so many milliseconds.
-    pub async fn kill_next_call(&self, function: &str, after_millis: u64) {
+    pub(crate) async fn kill_next_call(&self, function: &str, after_millis: u64) {
         let url = format!(
             "{}/local-api/lambda/tidegate-{function}/kill-next",
             self.endpoints.aws
