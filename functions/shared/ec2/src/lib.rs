@@ -15,8 +15,8 @@ use tidegate_domain::subject::InstanceId;
 
 const DESCRIBE_TYPES: &str = "ec2:DescribeInstanceTypes";
 const DESCRIBE_INSTANCES: &str = "ec2:DescribeInstances";
-/// EC2 does not know the instance: it ended over an hour ago, belongs to another account, or never was. An id of the
-/// old length that was never given is "malformed".
+/// EC2 does not know the instance: it ended over an hour ago, belongs to another account, or never was. "Malformed" is
+/// its word for an id that it cannot have given to anything.
 const UNKNOWN_INSTANCE: [&str; 2] = ["InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed"];
 
 /// EC2 by its API.

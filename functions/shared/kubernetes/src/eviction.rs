@@ -38,9 +38,8 @@ pub(crate) fn eviction_body(pod: &Pod) -> EvictionBody {
 /// What a refusal of an eviction says of the pod; none where it says nothing of the pod.
 pub(crate) fn eviction_refused(status: &Status) -> Option<Eviction> {
     match status.code {
-        404 => Some(Eviction::Accepted),
         409 if status.message.contains(TWO_WRITERS) => Some(Eviction::Throttled),
-        409 => Some(Eviction::Accepted),
+        404 | 409 => Some(Eviction::Accepted),
         403 if causes(status).any(|(reason, _)| reason == NAMESPACE_CAUSE) => Some(Eviction::Accepted),
         429 => {
             let budgets: Vec<_> = causes(status)
