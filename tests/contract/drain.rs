@@ -258,10 +258,7 @@ fn a_drain_that_saved_all_lets_the_instance_go() {
         told["seen"]["retireWorker"]["deletedVolumes"],
         json!(["local-pv-1", "local-pv-2"])
     );
-    assert_eq!(
-        ending.calls("terminateInstanceInAutoScalingGroup"),
-        [&json!(0); 0]
-    );
+    assert!(ending.calls("terminateInstanceInAutoScalingGroup").is_empty());
 }
 
 #[test]
@@ -311,7 +308,7 @@ fn where_the_group_retains_a_drain_that_could_not_save_all_abandons_so_that_the_
     );
     assert_eq!(ending.hook_results(), ["ABANDON"]);
     assert_eq!(ending.told()["seen"]["drainCache"]["bytesLeft"], 2 << 20);
-    assert_eq!(ending.asked("retire-worker"), [&json!(0); 0], "the worker stays");
+    assert!(ending.asked("retire-worker").is_empty(), "the worker stays");
     let over = ending.seconds - i64::from(DRAIN_LIMIT);
     assert!((0..60).contains(&over), "{over} s after the deadline");
 }

@@ -1,4 +1,4 @@
-//! The reference engine of JSONata, in a process of its own.
+//! The reference engine of `JSONata`, in a process of its own.
 
 use std::env;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -245,7 +245,7 @@ fn results_and_errors_are_read_only_where_they_are() {
     }
 }
 
-/// Step Functions has JSONata 2.0.6; the engine of these tests is newer.
+/// Step Functions has `JSONata` 2.0.6; the engine of these tests is newer.
 #[test]
 fn no_expression_needs_a_newer_jsonata_than_step_functions_has() {
     for machine in machines() {

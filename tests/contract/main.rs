@@ -1,5 +1,5 @@
 //! The contracts between the parts: state machines, functions, template, rights. Nothing runs here but the decisions
-//! themselves: the definitions as they are deployed, walked with the reference engine of JSONata, by answers of the
+//! themselves: the definitions as they are deployed, walked with the reference engine of `JSONata`, by answers of the
 //! functions' own types.
 
 // Every function here serves a test: what fails is told by panicking.

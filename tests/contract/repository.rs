@@ -24,7 +24,7 @@ pub(crate) fn json(path: &str) -> serde_json::Value {
     serde_json::from_str(&read(path)).unwrap_or_else(|error| panic!("{path} is no JSON: {error}"))
 }
 
-/// The YAML documents of a file as JSON. CloudFormation's short tags become what they are short for: `!Ref X` is
+/// The YAML documents of a file as JSON. `CloudFormation`'s short tags become what they are short for: `!Ref X` is
 /// `{"Ref": "X"}`, `!GetAtt X.Arn` is `{"Fn::GetAtt": ["X", "Arn"]}`.
 pub(crate) fn yaml(path: &str) -> Vec<serde_json::Value> {
     serde_yaml_ng::Deserializer::from_str(&read(path))

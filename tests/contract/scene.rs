@@ -43,6 +43,10 @@ impl Asked {
     }
 
     /// An answer.
+    #[allow(
+        clippy::unused_self,
+        reason = "beside `waits` it reads as what it is: an answer to this call"
+    )]
     pub(crate) fn says<O: Serialize, F: Serialize>(&self, outcome: O, reason: &str, facts: F) -> Reply {
         answered(1, &Answer::new(outcome, reason, facts))
     }
@@ -55,6 +59,10 @@ impl Asked {
     }
 
     /// An error of that name.
+    #[allow(
+        clippy::unused_self,
+        reason = "beside `waits` it reads as what it is: an answer to this call"
+    )]
     pub(crate) fn fails(&self, name: &str) -> Reply {
         failed(2, name, &format!("told to fail with {name}"))
     }
@@ -78,10 +86,10 @@ fn failed(seconds: u32, name: &str, message: &str) -> Reply {
 
 fn answered<O: Serialize, F: Serialize>(seconds: u32, answer: &Answer<O, F>) -> Reply {
     let reply = tidegate_lambda::Reply::of(answer).expect("an answer can be written");
-    result(seconds, reply.answer)
+    result(seconds, &reply.answer)
 }
 
-fn result(seconds: u32, payload: Value) -> Reply {
+fn result(seconds: u32, payload: &Value) -> Reply {
     let result = Ok(json!({ "ExecutedVersion": "$LATEST", "StatusCode": 200, "Payload": payload }));
     Reply { seconds, result }
 }
@@ -231,7 +239,7 @@ impl Scene {
                 if let Some(outcome) = self.resolution {
                     reply.answer["outcome"] = json!(outcome);
                 }
-                result(1, reply.answer)
+                result(1, &reply.answer)
             }
             Err(error) => failed(1, error.name.as_str(), &error.message),
         }

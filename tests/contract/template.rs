@@ -13,7 +13,7 @@ const WIRING: &str = "functions/shared/wiring/src/lib.rs";
 /// Seconds that a function may run: a call watches for 20 of them.
 const TIMEOUT: u64 = 30;
 
-/// The template, CloudFormation's short tags written out.
+/// The template, `CloudFormation`'s short tags written out.
 pub(crate) fn template() -> Value {
     repository::yaml(FILE).remove(0)
 }

@@ -1,4 +1,4 @@
-//! Walks a definition state by state, as <https://states-language.net> says, with JSONata by the reference engine.
+//! Walks a definition state by state, as <https://states-language.net> says, with `JSONata` by the reference engine.
 //! Time is counted, not waited for: two days of a state machine take seconds.
 
 use std::collections::BTreeSet;
@@ -145,8 +145,7 @@ impl Walker<'_> {
         let fields = here.fields;
         let states = json!({});
         match fields["Type"].as_str().unwrap_or_default() {
-            "Pass" => self.leave(here, line, fields, "", here.input.clone(), &states),
-            "Succeed" => self.leave(here, line, fields, "", here.input.clone(), &states),
+            "Pass" | "Succeed" => self.leave(here, line, fields, "", here.input.clone(), &states),
             "Wait" => {
                 let seconds = self.fill(here, line, &fields["Seconds"], "Seconds", &states)?;
                 let Some(seconds) = seconds.as_u64().and_then(|seconds| i64::try_from(seconds).ok()) else {
