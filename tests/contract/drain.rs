@@ -210,8 +210,28 @@ fn worker_stays() -> Ending {
     terminating(true).on("retire-worker", retiring).play()
 }
 
+/// A pod that was deleted past its budget.
+fn forced(asked: &Asked) -> Reply {
+    let done = json!({ "evictedPods": 3, "forcedPods": ["default/spark-1"] });
+    let facts = evict_pods::Facts {
+        evicted_pods: 3,
+        forced_pods: vec!["default/spark-1".to_owned()],
+        progress: serde_json::from_value(done).expect("what evict-pods carries from call to call"),
+        ..evict_pods::Facts::default()
+    };
+    match asked.before {
+        0 => asked.waits(EvictOutcome::Waiting, "1 pods are left on node node-1", facts),
+        _ => asked.says(
+            EvictOutcome::Evicted,
+            "node node-1 is cordoned and clear of pods",
+            facts,
+        ),
+    }
+}
+
 fn in_service_again() -> Ending {
     terminating(true)
+        .on("evict-pods", forced)
         .on("retire-worker", |asked| {
             if asked.before > 0 {
                 return retired(asked);
@@ -374,4 +394,17 @@ fn a_worker_that_is_in_service_again_is_drained_again_before_it_goes() {
     );
     assert_eq!(ending.asked("retire-worker").len(), 2);
     assert_eq!(ending.hook_results(), ["CONTINUE"]);
+}
+
+#[test]
+fn what_evict_pods_has_done_comes_with_its_next_call_also_in_a_second_drain() {
+    let ending = in_service_again();
+    let carried: Vec<_> = ending
+        .asked("evict-pods")
+        .iter()
+        .map(|payload| &payload["progress"])
+        .collect();
+    let done = json!({ "evictedPods": 3, "forcedPods": ["default/spark-1"] });
+    assert_eq!(carried, [&Value::Null, &done, &done]);
+    assert_eq!(ending.told()["seen"]["evictPods"].get("progress"), None);
 }

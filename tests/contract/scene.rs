@@ -218,6 +218,11 @@ impl Scene {
         if name == "drain-cache" {
             FunctionCall::read::<drain_cache::DrainCall>(payload).unwrap_or_else(|error| refused(&error));
         }
+        if name == "evict-pods" {
+            let progress = &payload["progress"];
+            FunctionCall::read::<Option<evict_pods::Progress>>(progress)
+                .unwrap_or_else(|error| refused(&error));
+        }
         let call = FunctionCall::read(payload).unwrap_or_else(|error| refused(&error));
         let Some(answer) = self.functions.get_mut(name) else {
             panic!("the scene does not say what {name} answers");

@@ -120,20 +120,22 @@ async fn started_by_hand_a_drain_leaves_the_instance_when_told_so() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_still_being_written_is_waited_for() {
-    let group = Group::with_nodes("case-open-file", TWO_DISKS, 1).await;
+async fn a_reader_that_never_ends_is_waited_for_with_a_bound() {
+    let group = Group::with_nodes("case-reader", TWO_DISKS, 1).await;
     let instance = &group.in_service(1).await[0];
     let (_, host) = group.world.node_address(instance).await;
-    let path = "/case-open-file/growing";
-    let id = group.world.open(path, WriteType::MustCache, &host).await;
-    // More than a block: what is complete of an open file is told by the worker.
-    group.world.add(&id, 70_000_000).await;
-    group.terminate(instance).await;
-    group.reaches(instance, "Terminating:Wait", 30).await;
-    group.world.pass(15).await;
-    assert_eq!(group.state(instance).await.as_deref(), Some("Terminating:Wait"));
-    let file = group.world.close(&id, path).await;
-    group.has_left(instance, 180).await;
+    let file = group
+        .world
+        .write("/case-reader/read", WriteType::CacheThrough, &host)
+        .await;
+    let reader = group.world.open_reader(&file.path).await;
+    let execution = drain(&group, instance).await;
+    assert_eq!(
+        execution.expect("drained").seen("drainCache")["idleLimitReached"],
+        true,
+        "{execution:#?}"
+    );
+    group.world.close_reader(&reader).await;
     group.world.expect_intact(&[file]).await;
     group.delete().await;
 }

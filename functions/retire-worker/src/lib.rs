@@ -52,16 +52,16 @@ impl<Cluster: Nodes + Pods + Volumes, Master: CacheMaster, C: Clock> RetireWorke
             return Ok(Answer::new(RetireOutcome::Absent, reason, facts));
         };
         facts.node_name = Some(node.name.clone());
-        if let Some(host) = node.internal_ip.as_deref() {
-            if let Some(reason) = in_service(self.master.worker(host).await?.as_ref()) {
-                return Ok(Answer::new(RetireOutcome::InService, reason, facts));
-            }
+        if let Some(host) = node.internal_ip.as_deref()
+            && let Some(reason) = in_service(self.master.worker(host).await?.as_ref())
+        {
+            return Ok(Answer::new(RetireOutcome::InService, reason, facts));
         }
-        if let Some(change) = pull_levers(&node) {
-            if self.cluster.change(&node, &change).await? == Changed::Conflict {
-                let reason = format!("node {} has changed meanwhile", node.name);
-                return Ok(Answer::again(RetireOutcome::Waiting, reason, 1, facts));
-            }
+        if let Some(change) = pull_levers(&node)
+            && self.cluster.change(&node, &change).await? == Changed::Conflict
+        {
+            let reason = format!("node {} has changed meanwhile", node.name);
+            return Ok(Answer::again(RetireOutcome::Waiting, reason, 1, facts));
         }
         let waiting = match self.pods_left(&node).await? {
             Some(reason) => Some(reason),

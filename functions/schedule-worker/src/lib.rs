@@ -163,13 +163,13 @@ impl<Cluster: Nodes + Pods, Master: CacheMaster, C: Clock> ScheduleWorker<Cluste
             Step::Nothing => None,
             Step::Change(change) => Some(change),
         };
-        if let Some(change) = change {
-            if self.cluster.change(&node, &change).await? != Changed::Done {
-                return Ok(Look::NotYet(
-                    format!("node {} has changed meanwhile", node.name),
-                    facts,
-                ));
-            }
+        if let Some(change) = change
+            && self.cluster.change(&node, &change).await? != Changed::Done
+        {
+            return Ok(Look::NotYet(
+                format!("node {} has changed meanwhile", node.name),
+                facts,
+            ));
         }
         let reason = format!("node {} is open, its worker in service", node.name);
         Ok(Look::Done(Answer::new(WorkerOutcome::Ready, reason, facts)))

@@ -6,6 +6,7 @@ import argparse
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -93,6 +94,7 @@ def _up(paths: Paths, tools: Path) -> int:
             _say("the world is up already")
             return 0
         _clean(paths, tools)
+        _forget(paths)
         paths.progress.write_text("")
         log = (paths.logs / "world.log").open("ab")
         child = subprocess.Popen(
@@ -151,6 +153,17 @@ def _clean(paths: Paths, tools: Path) -> None:
     end_recorded(paths.pids)
     ControlPlane(paths.world, tools).stop()
     paths.endpoints.unlink(missing_ok=True)
+
+
+def _forget(paths: Paths) -> None:
+    """A new world knows nothing of the last one: its AWS and its cluster are empty, and so must its Alluxio be."""
+    for left in paths.world.iterdir():
+        if left.name in ("up.lock", paths.logs.name):
+            continue
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
 
 
 def _supervisor(paths: Paths) -> int | None:

@@ -25,6 +25,8 @@ impl Machine {
 }
 
 /// How an execution ended.
+// Fields that no case compares are there for the message of one that fails.
+#[allow(dead_code)]
 #[derive(Clone, Debug)]
 pub(crate) struct Execution {
     pub(crate) arn: String,

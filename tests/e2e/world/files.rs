@@ -107,11 +107,6 @@ impl World {
         }
     }
 
-    /// What Alluxio says of a file.
-    pub(crate) async fn status(&self, path: &str) -> Value {
-        self.files(Method::GET, "/files/status", &[("path", path)]).await
-    }
-
     /// The hosts of the workers in that range (`LIVE`, `DECOMMISSIONED`, ...).
     pub(crate) async fn worker_hosts(&self, range: &str) -> Vec<String> {
         let answer = self.files(Method::GET, "/workers", &[("range", range)]).await;

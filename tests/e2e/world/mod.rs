@@ -32,7 +32,6 @@ pub(crate) struct Endpoints {
     pub(crate) files: String,
     pub(crate) region: String,
     pub(crate) cluster_name: String,
-    pub(crate) world_dir: String,
     pub(crate) subnets: Vec<String>,
 }
 

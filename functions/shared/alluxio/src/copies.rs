@@ -3,7 +3,7 @@
 //! This is what clients do when they read from a worker that is not near. It is used here in place of Alluxio's own
 //! replication (`replicationMin`), which needs write permission on the file and a living job worker, pins the file for
 //! good, takes up to a minute to begin, and is given once for each block: the job master of 2.9.6 refuses a second job
-//! for a block ("There's SetReplica job running") long after the first has ended or failed. And the master can
+//! for a block ("There is `SetReplica` job running") long after the first has ended or failed. And the master can
 //! replicate nothing whose only copy is on a worker out of service, which still answers reads.
 
 use std::collections::HashMap;

@@ -1,7 +1,7 @@
 //! EC2 instances and the disks of their types.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aws_config::SdkConfig;
 use aws_sdk_ec2::Client;
@@ -33,6 +33,10 @@ impl Ec2 {
     pub fn new(configuration: &SdkConfig) -> Self {
         Self::from(Client::new(configuration))
     }
+
+    fn kept(&self) -> MutexGuard<'_, HashMap<String, Vec<Disk>>> {
+        self.disks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl From<Client> for Ec2 {
@@ -46,11 +50,9 @@ impl From<Client> for Ec2 {
 
 impl Instances for Ec2 {
     async fn local_disks(&self, instance_type: &str) -> Result<Vec<Disk>> {
-        let kept = self.disks.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(disks) = kept.get(instance_type) {
+        if let Some(disks) = self.kept().get(instance_type) {
             return Ok(disks.clone());
         }
-        drop(kept);
         let answer = self
             .client
             .describe_instance_types()
@@ -69,10 +71,7 @@ impl Instances for Ec2 {
                 )
             })?;
         let disks = found.instance_storage_info().map_or_else(Vec::new, nvme_disks);
-        self.disks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(instance_type.to_owned(), disks.clone());
+        self.kept().insert(instance_type.to_owned(), disks.clone());
         Ok(disks)
     }
 

@@ -190,6 +190,8 @@ mod tests {
     }
 
     /// Answers `first`, and `second` in place of the refused `first`.
+    // It stands for a login, which is handed the token for good.
+    #[allow(clippy::needless_pass_by_value)]
     fn two_tokens(refused: Option<String>) -> impl Future<Output = Result<String>> {
         let token = if refused.as_deref() == Some("first") {
             "second"

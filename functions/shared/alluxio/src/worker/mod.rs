@@ -53,7 +53,7 @@ impl CacheWorker for AlluxioWorkers {
     /// Entries `offset` to `offset + limit` of the worker's list, which is sorted by file id; fewer, where they are
     /// too large for one answer.
     ///
-    /// The worker asks the master about each file: a page of 500 takes it PAGE_TIME. A `limit` of 0 is taken for 1.
+    /// The worker asks the master about each file: a page of 500 takes it about a second. A `limit` of 0 is taken for 1.
     async fn files(&self, worker: &Worker, offset: u64, limit: u32) -> Result<Option<WorkerFilePage>> {
         const PATH: &str = "/api/v1/worker/webui_blockinfo";
         let mut limit = u64::from(limit.max(1));

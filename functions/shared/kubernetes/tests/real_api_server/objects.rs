@@ -16,7 +16,7 @@ use tidegate_domain::subject::{InstanceId, Subject};
 use tidegate_kubernetes::Cluster;
 
 /// How long the controllers may take over something that they do at once on an idle machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// The administrator's configuration, without the retries of kube, as the product's.
