@@ -1,14 +1,14 @@
 //! Drains of instances whose terminate hook waits, from the event to the outcome.
 
 use serde_json::{Value, json};
-use tidegate_domain::cache::{Progress, Totals};
 use tidegate_domain::outcome::{DrainOutcome, EvictOutcome, RetireOutcome};
 use tidegate_domain::resolve::Direction;
 
 use crate::account::{Account, DRAIN_LIMIT, GROUP, lifecycle_action};
+use crate::answers::{blocked, drained, evicted, forced, incomplete, never_saved, retired, retiring, saving};
 use crate::ending::Ending;
-use crate::scene::{Asked, Scene};
-use crate::walker::{MOST_EVENTS, Reply};
+use crate::scene::Scene;
+use crate::walker::MOST_EVENTS;
 
 /// Seconds after the deadline for which pods and the worker's remains are still waited for.
 const GRACE: u32 = 120;
@@ -31,95 +31,6 @@ pub(crate) fn terminating(retains: bool) -> Scene {
 
 fn terminating_from(account: Account) -> Scene {
     drain(lifecycle_action(Direction::Drain, GROUP), account)
-}
-
-pub(crate) fn evicted(asked: &Asked) -> Reply {
-    let facts = evict_pods::Facts {
-        node_name: Some("node-1".to_owned()),
-        evicted_pods: 3,
-        ..evict_pods::Facts::default()
-    };
-    asked.says(
-        EvictOutcome::Evicted,
-        "node node-1 is cordoned and clear of pods",
-        facts,
-    )
-}
-
-/// Pods that a budget holds.
-pub(crate) fn blocked(asked: &Asked) -> Reply {
-    let facts = evict_pods::Facts {
-        blocked_pods: vec!["default/spark-1: budget spark".to_owned()],
-        pods_left: 1,
-        ..evict_pods::Facts::default()
-    };
-    asked.waits(EvictOutcome::Waiting, "1 pods are left on node node-1", facts)
-}
-
-/// How far the files are: so many saved, so many not.
-fn facts(saved: u64, left: u64) -> drain_cache::Facts {
-    let totals = Totals {
-        persisted_files: saved,
-        persisted_bytes: saved << 20,
-        ..Totals::default()
-    };
-    drain_cache::Facts {
-        host: Some("10.0.0.7".to_owned()),
-        files_left: left,
-        bytes_left: left << 20,
-        totals,
-        progress: Some(Progress {
-            totals,
-            ..Progress::default()
-        }),
-        ..drain_cache::Facts::default()
-    }
-}
-
-pub(crate) fn drained(asked: &Asked) -> Reply {
-    let reason = "nothing on worker 10.0.0.7 is the only copy, and it is out of service";
-    asked.says(DrainOutcome::Drained, reason, facts(3, 0))
-}
-
-pub(crate) fn saving(asked: &Asked) -> Reply {
-    let saved = u64::try_from(asked.before).unwrap_or_default();
-    asked.waits(
-        DrainOutcome::Waiting,
-        "2 files on worker 10.0.0.7 are not safe yet",
-        facts(saved, 2),
-    )
-}
-
-pub(crate) fn incomplete(asked: &Asked) -> Reply {
-    let reason = "time is up: 2 files on worker 10.0.0.7 are not safe yet, such as /a";
-    asked.says(DrainOutcome::Incomplete, reason, facts(1, 2))
-}
-
-/// What a worker that is never saved answers: waiting, and from the deadline on incomplete.
-pub(crate) fn never_saved(asked: &Asked) -> Reply {
-    if asked.at < asked.call.frame.deadline {
-        saving(asked)
-    } else {
-        incomplete(asked)
-    }
-}
-
-pub(crate) fn retired(asked: &Asked) -> Reply {
-    let facts = retire_worker::Facts {
-        node_name: Some("node-1".to_owned()),
-        deleted_volumes: vec!["local-pv-1".to_owned(), "local-pv-2".to_owned()],
-        ..retire_worker::Facts::default()
-    };
-    asked.says(
-        RetireOutcome::Retired,
-        "worker of node node-1 is gone, and 2 volumes",
-        facts,
-    )
-}
-
-fn retiring(asked: &Asked) -> Reply {
-    let reason = "pod alluxio/alluxio-worker-1 is not being deleted yet";
-    asked.waits(RetireOutcome::Waiting, reason, retire_worker::Facts::default())
 }
 
 fn clean() -> Ending {
@@ -208,25 +119,6 @@ fn budget_for_ever() -> Ending {
 
 fn worker_stays() -> Ending {
     terminating(true).on("retire-worker", retiring).play()
-}
-
-/// A pod that was deleted past its budget.
-fn forced(asked: &Asked) -> Reply {
-    let done = json!({ "evictedPods": 3, "forcedPods": ["default/spark-1"] });
-    let facts = evict_pods::Facts {
-        evicted_pods: 3,
-        forced_pods: vec!["default/spark-1".to_owned()],
-        progress: serde_json::from_value(done).expect("what evict-pods carries from call to call"),
-        ..evict_pods::Facts::default()
-    };
-    match asked.before {
-        0 => asked.waits(EvictOutcome::Waiting, "1 pods are left on node node-1", facts),
-        _ => asked.says(
-            EvictOutcome::Evicted,
-            "node node-1 is cordoned and clear of pods",
-            facts,
-        ),
-    }
 }
 
 fn in_service_again() -> Ending {

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::account::{Account, INSTANCE, by_hand};
-use crate::drain::{drain, incomplete};
+use crate::answers::incomplete;
+use crate::drain::drain;
 use crate::ending::Ending;
 use crate::faults::Failure;
 use crate::scene::auto_scaling_fails;

@@ -5,7 +5,8 @@ use tidegate_domain::error::{Error, ErrorName};
 use tidegate_domain::resolve::Direction;
 
 use crate::account::{Account, DRAIN_LIMIT, GROUP, INSTANCE, lifecycle_action};
-use crate::drain::{blocked, drain, drained, evicted, never_saved, retired, saving, terminating};
+use crate::answers::{blocked, drained, evicted, never_saved, retired, saving};
+use crate::drain::{drain, terminating};
 use crate::ending::Ending;
 use crate::errors::LAMBDA_ERRORS;
 use crate::faults::Failure;

@@ -5,9 +5,9 @@ use tidegate_domain::outcome::{LabelOutcome, VolumesOutcome, WorkerOutcome};
 use tidegate_domain::resolve::Direction;
 
 use crate::account::{Account, GROUP, INSTANCE, JOIN_LIMIT, by_hand, lifecycle_action};
+use crate::answers::{labelled, no_node, provisioned, ready, volumes, worker};
 use crate::ending::Ending;
-use crate::scene::{Asked, Scene};
-use crate::walker::Reply;
+use crate::scene::Scene;
 
 /// A join in which every function answers at once that all is well.
 pub(crate) fn join(input: Value, account: Account) -> Scene {
@@ -23,59 +23,6 @@ pub(crate) fn launch() -> Scene {
         lifecycle_action(Direction::Join, GROUP),
         Account::with_instance("Pending:Wait"),
     )
-}
-
-pub(crate) fn labelled(asked: &Asked) -> Reply {
-    let facts = label_node::Facts {
-        node_name: Some("node-1".to_owned()),
-    };
-    asked.says(LabelOutcome::Labelled, "node node-1 is labelled", facts)
-}
-
-fn no_node(asked: &Asked) -> Reply {
-    asked.waits(
-        LabelOutcome::Waiting,
-        "it is not a node yet",
-        label_node::Facts::default(),
-    )
-}
-
-pub(crate) fn provisioned(asked: &Asked) -> Reply {
-    let facts = provision_volumes::Facts {
-        volumes: vec!["local-pv-1".to_owned(), "local-pv-2".to_owned()],
-    };
-    asked.says(VolumesOutcome::Provisioned, "2 disks are 2 volumes", facts)
-}
-
-fn volumes(asked: &Asked, outcome: VolumesOutcome, reason: &str) -> Reply {
-    let facts = provision_volumes::Facts::default();
-    if outcome == VolumesOutcome::Waiting {
-        asked.waits(outcome, reason, facts)
-    } else {
-        asked.says(outcome, reason, facts)
-    }
-}
-
-pub(crate) fn ready(asked: &Asked) -> Reply {
-    let facts = schedule_worker::Facts {
-        node_name: Some("node-1".to_owned()),
-        pod: Some("alluxio/alluxio-worker-2x300g-1".to_owned()),
-        capacity_bytes: Some(528_280_977_408),
-    };
-    asked.says(
-        WorkerOutcome::Ready,
-        "node node-1 is open, its worker in service",
-        facts,
-    )
-}
-
-fn worker(asked: &Asked, outcome: WorkerOutcome, reason: &str) -> Reply {
-    let facts = schedule_worker::Facts::default();
-    if outcome == WorkerOutcome::Waiting {
-        asked.waits(outcome, reason, facts)
-    } else {
-        asked.says(outcome, reason, facts)
-    }
 }
 
 pub(crate) fn joined_at_once() -> Ending {

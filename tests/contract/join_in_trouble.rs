@@ -6,10 +6,11 @@ use tidegate_domain::outcome::LabelOutcome;
 use tidegate_domain::resolve::Direction;
 
 use crate::account::{Account, GROUP, INSTANCE, JOIN_LIMIT, lifecycle_action};
+use crate::answers::{labelled, provisioned, ready};
 use crate::ending::Ending;
 use crate::errors::LAMBDA_ERRORS;
 use crate::faults::Failure;
-use crate::join::{join, labelled, launch, provisioned, ready};
+use crate::join::{join, launch};
 use crate::scene::{Asked, Scene, auto_scaling_fails, began, hook_over};
 use crate::walker::{MOST_EVENTS, Reply};
 

@@ -6,6 +6,7 @@
 #![allow(clippy::expect_used, clippy::panic)]
 
 mod account;
+mod answers;
 mod definition;
 mod drain;
 mod drain_by_hand;

@@ -6,7 +6,8 @@ use serde_json::Value;
 use tidegate_domain::resolve::Direction;
 
 use crate::account::{Account, scope};
-use crate::drain::{drain, saving};
+use crate::answers::{drained, ready, saving};
+use crate::drain::drain;
 use crate::join::join;
 use crate::repository::{json, root};
 use crate::scene::{Asked, Scene};
@@ -87,7 +88,7 @@ fn the_sample_hooks_outlast_a_function_that_hangs_in_every_attempt() {
                     if asked.age() < 1_200 {
                         hangs(asked)
                     } else {
-                        crate::join::ready(asked)
+                        ready(asked)
                     }
                 })
             }
@@ -97,7 +98,7 @@ fn the_sample_hooks_outlast_a_function_that_hangs_in_every_attempt() {
                     match asked.age() {
                         0..1_200 => saving(asked),
                         1_200..2_400 => hangs(asked),
-                        _ => crate::drain::drained(asked),
+                        _ => drained(asked),
                     }
                 })
             }

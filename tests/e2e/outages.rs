@@ -1,7 +1,7 @@
 //! Something of the whole world is away, or fails for whoever comes next: these run alone.
 
 use crate::story::{drain, expect_joined};
-use crate::world::{Group, Machine, TWO_DISKS, WriteType, eventually};
+use crate::world::{Group, Machine, TWO_DISKS, World, WriteType, eventually};
 
 #[tokio::test]
 async fn functions_that_are_killed_half_way_are_called_again() {
@@ -30,7 +30,7 @@ async fn while_the_api_server_is_away_nothing_is_abandoned_and_afterwards_all_go
     let group = Group::make("case-api-away", TWO_DISKS).await;
     group.scale_to(1).await;
     let instance = group.one_in("Pending:Wait", 30).await;
-    let outage = group.world.api_server_away();
+    let outage = World::api_server_away();
     group.world.pass(30).await;
     assert_eq!(group.state(&instance).await.as_deref(), Some("Pending:Wait"));
     outage.end();
@@ -42,7 +42,7 @@ async fn while_the_api_server_is_away_nothing_is_abandoned_and_afterwards_all_go
         .await;
     group.terminate(&instance).await;
     group.reaches(&instance, "Terminating:Wait", 30).await;
-    let outage = group.world.api_server_away();
+    let outage = World::api_server_away();
     group.world.pass(30).await;
     assert_eq!(group.state(&instance).await.as_deref(), Some("Terminating:Wait"));
     outage.end();

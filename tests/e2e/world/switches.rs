@@ -66,7 +66,7 @@ impl World {
     }
 
     /// The API server is away: connections are refused.
-    pub(crate) fn api_server_away(&self) -> Outage {
+    pub(crate) fn api_server_away() -> Outage {
         api_server("stop");
         Outage(Some(Box::new(|| api_server("start"))))
     }

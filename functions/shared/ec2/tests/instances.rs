@@ -18,12 +18,9 @@ fn instance_type(name: &str, storage: &str) -> Answer {
 }
 
 fn storage(disks: &[(u32, u32, &str)], nvme: &str) -> String {
-    let disks: String = disks
-        .iter()
-        .map(|(count, size, kind)| {
-            format!("<item><count>{count}</count><sizeInGB>{size}</sizeInGB><type>{kind}</type></item>")
-        })
-        .collect();
+    let disks = disks.iter().fold(String::new(), |items, (count, size, kind)| {
+        items + &format!("<item><count>{count}</count><sizeInGB>{size}</sizeInGB><type>{kind}</type></item>")
+    });
     format!(
         "<instanceStorageSupported>true</instanceStorageSupported><instanceStorageInfo><disks>{disks}</disks>\
          <nvmeSupport>{nvme}</nvmeSupport></instanceStorageInfo>"

@@ -1,0 +1,171 @@
+//! What functions answer, in their own types.
+
+use serde_json::json;
+use tidegate_domain::cache::{Progress, Totals};
+use tidegate_domain::outcome::{
+    DrainOutcome, EvictOutcome, LabelOutcome, RetireOutcome, VolumesOutcome, WorkerOutcome,
+};
+
+use crate::scene::Asked;
+use crate::walker::Reply;
+
+pub(crate) fn labelled(asked: &Asked) -> Reply {
+    let facts = label_node::Facts {
+        node_name: Some("node-1".to_owned()),
+    };
+    asked.says(LabelOutcome::Labelled, "node node-1 is labelled", facts)
+}
+
+pub(crate) fn no_node(asked: &Asked) -> Reply {
+    asked.waits(
+        LabelOutcome::Waiting,
+        "it is not a node yet",
+        label_node::Facts::default(),
+    )
+}
+
+pub(crate) fn provisioned(asked: &Asked) -> Reply {
+    let facts = provision_volumes::Facts {
+        volumes: vec!["local-pv-1".to_owned(), "local-pv-2".to_owned()],
+    };
+    asked.says(VolumesOutcome::Provisioned, "2 disks are 2 volumes", facts)
+}
+
+pub(crate) fn volumes(asked: &Asked, outcome: VolumesOutcome, reason: &str) -> Reply {
+    let facts = provision_volumes::Facts::default();
+    if outcome == VolumesOutcome::Waiting {
+        asked.waits(outcome, reason, facts)
+    } else {
+        asked.says(outcome, reason, facts)
+    }
+}
+
+pub(crate) fn ready(asked: &Asked) -> Reply {
+    let facts = schedule_worker::Facts {
+        node_name: Some("node-1".to_owned()),
+        pod: Some("alluxio/alluxio-worker-2x300g-1".to_owned()),
+        capacity_bytes: Some(528_280_977_408),
+    };
+    asked.says(
+        WorkerOutcome::Ready,
+        "node node-1 is open, its worker in service",
+        facts,
+    )
+}
+
+pub(crate) fn worker(asked: &Asked, outcome: WorkerOutcome, reason: &str) -> Reply {
+    let facts = schedule_worker::Facts::default();
+    if outcome == WorkerOutcome::Waiting {
+        asked.waits(outcome, reason, facts)
+    } else {
+        asked.says(outcome, reason, facts)
+    }
+}
+
+pub(crate) fn evicted(asked: &Asked) -> Reply {
+    let facts = evict_pods::Facts {
+        node_name: Some("node-1".to_owned()),
+        evicted_pods: 3,
+        ..evict_pods::Facts::default()
+    };
+    asked.says(
+        EvictOutcome::Evicted,
+        "node node-1 is cordoned and clear of pods",
+        facts,
+    )
+}
+
+/// Pods that a budget holds.
+pub(crate) fn blocked(asked: &Asked) -> Reply {
+    let facts = evict_pods::Facts {
+        blocked_pods: vec!["default/spark-1: budget spark".to_owned()],
+        pods_left: 1,
+        ..evict_pods::Facts::default()
+    };
+    asked.waits(EvictOutcome::Waiting, "1 pods are left on node node-1", facts)
+}
+
+/// How far the files are: so many saved, so many not.
+pub(crate) fn facts(saved: u64, left: u64) -> drain_cache::Facts {
+    let totals = Totals {
+        persisted_files: saved,
+        persisted_bytes: saved << 20,
+        ..Totals::default()
+    };
+    drain_cache::Facts {
+        host: Some("10.0.0.7".to_owned()),
+        files_left: left,
+        bytes_left: left << 20,
+        totals,
+        progress: Some(Progress {
+            totals,
+            ..Progress::default()
+        }),
+        ..drain_cache::Facts::default()
+    }
+}
+
+pub(crate) fn drained(asked: &Asked) -> Reply {
+    let reason = "nothing on worker 10.0.0.7 is the only copy, and it is out of service";
+    asked.says(DrainOutcome::Drained, reason, facts(3, 0))
+}
+
+pub(crate) fn saving(asked: &Asked) -> Reply {
+    let saved = u64::try_from(asked.before).unwrap_or_default();
+    asked.waits(
+        DrainOutcome::Waiting,
+        "2 files on worker 10.0.0.7 are not safe yet",
+        facts(saved, 2),
+    )
+}
+
+pub(crate) fn incomplete(asked: &Asked) -> Reply {
+    let reason = "time is up: 2 files on worker 10.0.0.7 are not safe yet, such as /a";
+    asked.says(DrainOutcome::Incomplete, reason, facts(1, 2))
+}
+
+/// What a worker that is never saved answers: waiting, and from the deadline on incomplete.
+pub(crate) fn never_saved(asked: &Asked) -> Reply {
+    if asked.at < asked.call.frame.deadline {
+        saving(asked)
+    } else {
+        incomplete(asked)
+    }
+}
+
+pub(crate) fn retired(asked: &Asked) -> Reply {
+    let facts = retire_worker::Facts {
+        node_name: Some("node-1".to_owned()),
+        deleted_volumes: vec!["local-pv-1".to_owned(), "local-pv-2".to_owned()],
+        ..retire_worker::Facts::default()
+    };
+    asked.says(
+        RetireOutcome::Retired,
+        "worker of node node-1 is gone, and 2 volumes",
+        facts,
+    )
+}
+
+pub(crate) fn retiring(asked: &Asked) -> Reply {
+    let reason = "pod alluxio/alluxio-worker-1 is not being deleted yet";
+    asked.waits(RetireOutcome::Waiting, reason, retire_worker::Facts::default())
+}
+
+/// A pod that was deleted past its budget.
+pub(crate) fn forced(asked: &Asked) -> Reply {
+    let done = json!({ "evictedPods": 3, "forcedPods": ["default/spark-1"] });
+    let facts = evict_pods::Facts {
+        evicted_pods: 3,
+        forced_pods: vec!["default/spark-1".to_owned()],
+        progress: serde_json::from_value(done).expect("what evict-pods carries from call to call"),
+        ..evict_pods::Facts::default()
+    };
+    match asked.before {
+        0 => asked.waits(EvictOutcome::Waiting, "1 pods are left on node node-1", facts),
+        _ => asked.says(
+            EvictOutcome::Evicted,
+            "node node-1 is cordoned and clear of pods",
+            facts,
+        ),
+    }
+}
