@@ -5,7 +5,7 @@ use tidegate_domain::outcome::{DrainOutcome, EvictOutcome, RetireOutcome};
 use tidegate_domain::resolve::Direction;
 
 use crate::account::{Account, DRAIN_LIMIT, GROUP, lifecycle_action};
-use crate::answers::{blocked, drained, evicted, forced, incomplete, never_saved, retired, retiring, saving};
+use crate::answers::{blocked, drained, evicted, forced, never_saved, retired, retiring, saving};
 use crate::ending::Ending;
 use crate::scene::Scene;
 use crate::walker::MOST_EVENTS;
