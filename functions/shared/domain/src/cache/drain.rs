@@ -313,7 +313,7 @@ mod tests {
             Phase::LookAgain(_)
         ));
         assert!(matches!(
-            phase(Some(WorkerState::Disabled), false, false),
+            phase(Some(WorkerState::Disabled), true, false),
             Phase::LookAgain(_)
         ));
     }
