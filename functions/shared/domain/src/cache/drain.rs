@@ -319,6 +319,14 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_out_of_service_whose_pod_is_gone_holds_nothing_though_the_master_remembers_it() {
+        assert!(matches!(
+            phase(Some(WorkerState::Decommissioned), false, false),
+            Phase::Absent(_)
+        ));
+    }
+
+    #[test]
     fn a_lost_worker_is_waited_for_while_its_pod_stands() {
         assert!(matches!(
             phase(Some(WorkerState::Lost), true, false),
