@@ -13,10 +13,10 @@ from .rates import Rate, Sample, rate
 from .services import NotSeen
 
 # (files, bytes of each). Small ones show what a file costs, large ones what a byte costs.
-KINDS = {"small": (2000, 4096), "large": (40, 8 * 1024 * 1024)}
-# As many files are persisted once before anything is measured: a JVM is several times as fast once it has compiled.
-_WARM_UP = 500
-_POLL_SECONDS = 0.5
+KINDS = {"small": (600, 4096), "large": (32, 8 * 1024 * 1024)}
+# So many files are persisted once before anything is measured: a JVM is several times as fast once it has compiled.
+_WARM_UP = 200
+_POLL_SECONDS = 0.1
 _PATIENCE_SECONDS = 240
 
 
@@ -65,7 +65,7 @@ def _samples(world: World, batch: Batch, ended: threading.Event) -> list[Sample]
     samples: list[Sample] = []
     ends = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < ends:
-        samples.append(world.files.persisted([batch]))
+        samples.append(world.files.persisted(batch))
         if samples[-1].files >= batch.count or ended.wait(_POLL_SECONDS):
             return samples
     raise NotSeen(f"{batch.count} files of {batch.path} persisted: {samples[-1].files} are")
