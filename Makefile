@@ -6,9 +6,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-CACHE := $(or $(TIDEGATE_CACHE),$(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/tidegate)
-# Builds outlive checkouts; cargo itself keys them by compiler, dependencies and features.
-export CARGO_TARGET_DIR ?= $(CACHE)/cargo-target
+# What is built here is taken from here, whatever the shell says.
+export CARGO_TARGET_DIR := $(CURDIR)/target
 export TIDEGATE_WORLD := $(or $(TIDEGATE_WORLD),$(CURDIR)/.world)
 export PYTHONPATH := $(CURDIR)/infra/local
 export PYTHONDONTWRITEBYTECODE := 1
@@ -28,16 +27,18 @@ tools: ## install the pinned tools of the local world (idempotent)
 .PHONY: build
 build: ## the functions as Lambda deploys them, and the programs of the local world
 	@$(tools)
-	# One build at a time for each cache: what is linked last must be what is copied.
-	exec 9>"$(CACHE)/build.lock"; flock 9
+	# One build at a time: what is linked last must be what is copied.
+	mkdir -p target; exec 8>target/.build.lock; flock 8
 	echo "build: functions" >&2
 	# Natively, and by the same build that the tests use: cargo-lambda builds for a named target, which is a second build
 	# of everything. `make package` is the one for AWS.
+	infra/local/setup/artifacts.sh restore
 	cargo build --release --locked --workspace
+	infra/local/setup/artifacts.sh keep
 	for function in $(FUNCTIONS); do
-	  install -D -m 755 "$$CARGO_TARGET_DIR/release/$$function" "target/lambda/$$function/bootstrap"
+	  install -D -m 755 "target/release/$$function" "target/lambda/$$function/bootstrap"
 	done
-	install -D -m 755 "$$CARGO_TARGET_DIR/release/tidegate-manifests" target/programs/tidegate-manifests
+	install -D -m 755 "target/release/tidegate-manifests" target/programs/tidegate-manifests
 	# Half of what a JVM costs at its start; made once for each set of jars.
 	python3 -m world.alluxio.archive --tools "$$TIDEGATE_TOOLS" >&2
 

@@ -13,8 +13,7 @@ case "$what" in all | quick | world) ;; *)
     ;;
 esac
 
-cache="${TIDEGATE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tidegate}"
-export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$cache/cargo-target}"
+export CARGO_TARGET_DIR="$PWD/target"
 # A world of the tests' own, so that one that somebody plays with is left alone.
 export TIDEGATE_WORLD="$PWD/.world-tests" PYTHONPATH="$PWD/infra/local" PYTHONDONTWRITEBYTECODE=1
 export SAM_CLI_TELEMETRY=0 AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION=us-west-2 NO_COLOR=1
@@ -64,7 +63,12 @@ count() {
     ((bad == 0))
 }
 
-number() { grep -oE "[0-9]+ $2" <<<"$1" | grep -oE '^[0-9]+' | head -n 1 || true; }
+# The count before a word, 0 where the word is not there.
+number() {
+    local found
+    found=$(grep -oE "[0-9]+ $2" <<<"$1" | head -n 1)
+    echo "${found%% *}" | grep . || echo 0
+}
 
 rust() { cargo nextest run --config-file tests/nextest.toml --release --locked "$@"; }
 # asl-validator takes one definition at a time.
@@ -85,11 +89,13 @@ finish() {
 }
 
 if [[ "$what" != world ]]; then
+    infra/local/setup/artifacts.sh restore
     run formatting cargo fmt --all --check
     run lints cargo clippy --release --locked --workspace --all-targets -- -D warnings
     run dependencies cargo deny --offline check licenses bans sources
     run build make build
     run unit-and-contract rust --workspace -E 'not binary(e2e)'
+    infra/local/setup/artifacts.sh keep
     run definitions definitions
     run template template
     run local-world python3 -m pytest -q -p no:cacheprovider infra/local/tests
@@ -105,7 +111,7 @@ trap 'python3 -m world down; exit 130' INT TERM HUP
 if run world-up world_up; then
     eval "$(python3 -m world env)"
     run adapters rust --profile world --workspace -E 'binary(real_alluxio) | binary(real_api_server)' --run-ignored only
-    run end-to-end rust --profile world -p tidegate-tests -E 'binary(e2e)'
+    run end-to-end rust --profile world --workspace -E 'binary(e2e)'
 fi
 finish
 exit $((failed > 0))

@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from world.paths import CHECKOUT, cache
+from world.paths import CHECKOUT
 
 from .recordings import Recordings
 from .services import FUNCTIONS, Services, until
@@ -28,7 +28,7 @@ _DEFLATE_LEVEL = 6
 
 def build_hello_world() -> Path:
     """Its release binary. Raises CalledProcessError."""
-    target = Path(os.environ.get("CARGO_TARGET_DIR") or cache() / "cargo-target")
+    target = CHECKOUT / "target" / HELLO
     command = ["cargo", "build", "--release", "--locked", "--quiet", "--manifest-path", str(_CRATE / "Cargo.toml")]
     subprocess.run(command, check=True, env=os.environ | {"CARGO_TARGET_DIR": str(target)})
     return target / "release" / HELLO
