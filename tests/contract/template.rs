@@ -195,7 +195,7 @@ fn what_every_function_reads_is_given_to_all_of_them() {
         "functions/shared/lambda reads no METRICS_NAMESPACE"
     );
     assert!(
-        runtime.contains("EnvFilter::from_default_env"),
+        runtime.contains("\"RUST_LOG\""),
         "functions/shared/lambda reads no RUST_LOG"
     );
 }

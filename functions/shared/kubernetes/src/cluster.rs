@@ -1,31 +1,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, Response};
+use kube::Client;
 use kube::api::PatchParams;
-use kube::client::{Body, ClientBuilder, DynBody};
-use kube::{Client, Config};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
+use kube::client::{Body, ClientBuilder};
 use tidegate_domain::error::{Error, ErrorName, Result};
-use tower::BoxError;
 use tower::buffer::BufferLayer;
 use tower::filter::AsyncFilterLayer;
-use tower::util::BoxService;
+use tower::{BoxError, Service};
 
+use crate::connection;
 use crate::errors::{Asked, classify};
 use crate::login::Login;
 
-/// The API server is in the same region: a connection that takes longer will not come.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The whole answer to a request that is not a watch. The largest, a page of 500 nodes, takes well under a second.
 /// With a watch of 20 s before it, such a request still ends within a function's 30 s.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(6);
 /// Requests that wait for the connection. A function makes one at a time.
 const WAITING_REQUESTS: usize = 16;
-
-/// What kube makes of a configuration.
-type Connection = BoxService<Request<Body>, Response<Box<DynBody>>, BoxError>;
 
 /// The API server of a cluster, as one function may use it.
 #[derive(Clone)]
@@ -54,27 +48,19 @@ impl Cluster {
     where
         F: Future<Output = Result<String>> + Send + 'static,
     {
-        let defect = |what: String| Error::new(ErrorName::Defect, format!("API server {endpoint}: {what}"));
-        let url = endpoint.parse().map_err(|error| defect(format!("{error}")))?;
-        let certificates = CertificateDer::pem_slice_iter(certificate_authority)
-            .map(|certificate| certificate.map(|certificate| certificate.to_vec()))
-            .collect::<std::result::Result<Vec<_>, _>>()
-            .map_err(|error| defect(format!("certificate authority: {error}")))?;
-        if certificates.is_empty() {
-            return Err(defect("certificate authority: no certificate in it".to_owned()));
-        }
-        let mut config = Config::new(url);
-        config.root_cert = Some(certificates);
-        config.connect_timeout = Some(CONNECT_TIMEOUT);
-        // kube retries 429 fifteen times, over minutes: an eviction that a disruption budget forbids would hang. The
-        // state machine retries, in its own time.
-        config.default_retry = false;
-        let connection = ClientBuilder::try_from(config).map_err(|error| defect(error.to_string()))?;
+        let connection = connection::connect(endpoint, certificate_authority)
+            .map_err(|what| Error::new(ErrorName::Defect, format!("API server {endpoint}: {what}")))?;
         Ok(Self::logging_in(function, connection, Login::new(login)))
     }
 
     /// Puts the login before a connection.
-    fn logging_in(function: &'static str, connection: ClientBuilder<Connection>, login: Login) -> Self {
+    fn logging_in<S, B>(function: &'static str, connection: ClientBuilder<S>, login: Login) -> Self
+    where
+        S: Service<Request<Body>, Response = Response<B>, Error = BoxError> + Send + 'static,
+        S::Future: Send + 'static,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
         let login = Arc::new(login);
         let authorizing = Arc::clone(&login);
         let client = connection
@@ -143,7 +129,7 @@ mod tests {
     use std::sync::Mutex;
 
     use http::header::AUTHORIZATION;
-    use http_body_util::BodyExt;
+    use tower::util::BoxService;
     use tower::{ServiceExt, service_fn};
 
     use super::*;
@@ -153,8 +139,10 @@ mod tests {
         resource: "nodes",
     };
 
+    type Answering = BoxService<Request<Body>, Response<Body>, BoxError>;
+
     /// An API server that accepts only tokens with that ending; notes the tokens it was shown.
-    fn server(good: &'static str, shown: &Arc<Mutex<Vec<String>>>) -> ClientBuilder<Connection> {
+    fn server(good: &'static str, shown: &Arc<Mutex<Vec<String>>>) -> ClientBuilder<Answering> {
         let shown = Arc::clone(shown);
         let service = service_fn(move |request: Request<Body>| {
             let token = request.headers()[AUTHORIZATION]
@@ -171,8 +159,7 @@ mod tests {
                     r#"{"kind":"Status","code":401,"message":"Unauthorized","reason":"Unauthorized"}"#,
                 )
             };
-            let body = Body::from(body.as_bytes().to_vec()).map_err(BoxError::from);
-            let body: Box<DynBody> = Box::new(body);
+            let body = Body::from(body.as_bytes().to_vec());
             let response = Response::builder().status(status).body(body).expect("a response");
             async move { Ok(response) }
         });

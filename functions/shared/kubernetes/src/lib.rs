@@ -5,6 +5,7 @@
 //! labels or by the node's name on the side of the API server: what a call costs does not grow with the cluster.
 
 mod cluster;
+mod connection;
 mod errors;
 mod eviction;
 mod login;

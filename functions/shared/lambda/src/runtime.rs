@@ -7,6 +7,9 @@ use jiff::Timestamp;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
 use tidegate_domain::error::Result;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::outcome_line::{Circumstances, outcome_line};
 use crate::reply::Reply;
@@ -22,10 +25,14 @@ pub trait Serve {
 /// `start` builds the function once for each process; where it fails, one sentence says why and the process ends,
 /// which Lambda reports as an error of the initialisation.
 pub async fn serve<F: Serve>(function: &'static str, start: impl AsyncFnOnce() -> Result<F>) -> ExitCode {
-    tracing_subscriber::fmt()
-        .json()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-        .without_time()
+    // `Targets` reads the same directives as `EnvFilter` but those about spans, and brings no regular expressions.
+    let logged: Targets = env::var("RUST_LOG")
+        .ok()
+        .and_then(|directives| directives.parse().ok())
+        .unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+    tracing_subscriber::registry()
+        .with(tracing_subscriber::fmt::layer().json().without_time())
+        .with(logged)
         .init();
     let served = match start().await {
         Ok(served) => served,
