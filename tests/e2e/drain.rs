@@ -126,7 +126,7 @@ async fn a_reader_that_never_ends_is_waited_for_with_a_bound() {
     let (_, host) = group.world.node_address(instance).await;
     let file = group
         .world
-        .write("/case-reader/read", WriteType::CacheThrough, &host)
+        .write_large("/case-reader/read", WriteType::CacheThrough, &host)
         .await;
     let reader = group.world.open_reader(&file.path).await;
     let execution = drain(&group, instance).await;

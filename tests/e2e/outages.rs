@@ -63,7 +63,7 @@ async fn a_master_that_forgets_a_decommission_is_told_again_and_nothing_is_lost(
     let (_, host) = group.world.node_address(instance).await;
     let file = group
         .world
-        .write("/case-master-forgets/cache", WriteType::MustCache, &host)
+        .write_large("/case-master-forgets/cache", WriteType::MustCache, &host)
         .await;
     // A reader that stands still keeps the worker busy, so that the drain waits for it after the decommission.
     let reader = group.world.open_reader("/case-master-forgets/cache").await;

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::Value;
 
-use super::World;
+use super::{Group, World};
 
 /// How Alluxio writes a file.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +48,16 @@ impl World {
 
     /// Writes a file of 4 MB; its only copy in the cache is on that worker.
     pub(crate) async fn write(&self, path: &str, write_type: WriteType, host: &str) -> Content {
+        self.write_bytes(path, write_type, host, 4 << 20).await
+    }
+
+    /// Writes a file that a worker is never done with while its reader stands still: up to 16 MB go to the client
+    /// before it asks for them, and the worker takes the read for ended.
+    pub(crate) async fn write_large(&self, path: &str, write_type: WriteType, host: &str) -> Content {
+        self.write_bytes(path, write_type, host, 64 << 20).await
+    }
+
+    async fn write_bytes(&self, path: &str, write_type: WriteType, host: &str, bytes: u32) -> Content {
         // Another content for each path, so that a file that was mixed up with another is noticed.
         let seed = path
             .bytes()
@@ -59,7 +69,7 @@ impl World {
             ("path", path),
             ("writeType", write_type.name()),
             ("worker", host),
-            ("bytes", "4194304"),
+            ("bytes", &bytes.to_string()),
             ("seed", &seed),
         ];
         content(path, &self.files(Method::POST, "/files", &query).await)
@@ -95,6 +105,7 @@ impl World {
 
     /// Reads files back through Alluxio; fails unless each is what was written.
     pub(crate) async fn expect_intact(&self, files: &[Content]) {
+        Group::wait_for_the_one_that_stays(self).await;
         for file in files {
             let answer = self
                 .files(
@@ -117,7 +128,7 @@ impl World {
             .collect()
     }
 
-    /// Begins to read a file and stands still; answers the reader's id.
+    /// Begins to read a file (a large one, [`Self::write_large`]) and stands still; answers the reader's id.
     pub(crate) async fn open_reader(&self, path: &str) -> String {
         let answer = self
             .files(Method::POST, "/files/read/open", &[("path", path)])

@@ -1,6 +1,8 @@
 //! A test's own Auto Scaling group, made and changed by the calls that a user makes.
 
 use super::{World, eventually};
+use aws_sdk_autoscaling::error::SdkError;
+use aws_sdk_autoscaling::operation::create_auto_scaling_group::CreateAutoScalingGroupError;
 use aws_sdk_autoscaling::types::{
     AutoScalingInstanceDetails, InstanceLifecyclePolicy, LaunchTemplateSpecification, RetentionAction,
     RetentionTriggers, Tag,
@@ -44,9 +46,37 @@ pub(crate) struct Group {
     pub(crate) name: &'static str,
 }
 
+/// The group of the one node that no case ends.
+const STAYING: &str = "case-stays";
+
 impl Group {
     /// Makes the group, its hooks, and nothing in it yet.
     pub(crate) async fn make(name: &'static str, shape: Shape) -> Self {
+        Self::create(name, shape).await.expect("CreateAutoScalingGroup")
+    }
+
+    /// Waits until there is a worker that no case ends: Alluxio reads through workers only, and a case that runs alone
+    /// has ended its own. The first case that asks starts it, and it stays until the world ends.
+    pub(crate) async fn wait_for_the_one_that_stays(world: &World) {
+        match Self::create(STAYING, ONE_DISK).await {
+            Ok(group) => group.scale_to(1).await,
+            Err(error) if error.is_already_exists_fault() => {}
+            Err(error) => panic!("CreateAutoScalingGroup {STAYING}: {error:?}"),
+        }
+        let group = Self {
+            world: World::connect().await,
+            name: STAYING,
+        };
+        let instance = group.in_service(1).await.remove(0);
+        let (_, host) = world.node_address(&instance).await;
+        eventually(60, &format!("worker {host} is in service"), async || {
+            let hosts = world.worker_hosts("LIVE").await;
+            if hosts.contains(&host) { Ok(()) } else { Err(hosts) }
+        })
+        .await;
+    }
+
+    async fn create(name: &'static str, shape: Shape) -> Result<Self, CreateAutoScalingGroupError> {
         let world = World::connect().await;
         let group = Self { world, name };
         let action = if shape.retains {
@@ -93,7 +123,7 @@ impl Group {
                     .build(),
             );
         }
-        create.send().await.expect("CreateAutoScalingGroup");
+        create.send().await.map_err(SdkError::into_service_error)?;
         for (hook, transition) in [
             ("tidegate-node-join", LAUNCHING),
             ("tidegate-node-drain", TERMINATING),
@@ -111,7 +141,7 @@ impl Group {
                 .await
                 .expect("PutLifecycleHook");
         }
-        group
+        Ok(group)
     }
 
     /// A group with that many nodes in service.
