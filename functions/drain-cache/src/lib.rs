@@ -176,7 +176,7 @@ where
                 )
                 .await;
         }
-        let pass = match self.pass(session, worker, true).await? {
+        let pass = match self.pass(session, worker).await? {
             saving::Passed::Whole(pass) => pass,
             saving::Passed::Part => return Ok(Step::Onward),
             saving::Passed::Silent => {
@@ -224,7 +224,7 @@ where
             session.progress.clients_done = idle != Idle::NotYet;
             session.progress.idle_limit_reached = idle == Idle::LimitReached;
         }
-        let pass = match self.pass(session, worker, false).await? {
+        let pass = match self.pass(session, worker).await? {
             saving::Passed::Whole(pass) => pass,
             saving::Passed::Part => return Ok(Step::Onward),
             saving::Passed::Silent => {
@@ -237,10 +237,7 @@ where
         session.looked_again = true;
         session.facts.saw(&pass);
         if !pass.clean() {
-            return Ok(Step::NotYet(format!(
-                "{}; it must register again first",
-                unsafe_files(&pass, worker)
-            )));
+            return Ok(Step::NotYet(unsafe_files(&pass, worker)));
         }
         if !session.progress.clients_done {
             return Ok(Step::NotYet(format!(

@@ -31,14 +31,8 @@ where
     Workers: CacheWorker,
     C: Clock,
 {
-    /// Goes through the files of a worker, from where the last pass stopped. `registered`: the worker is in
-    /// service, so what needs saving is asked for; otherwise it is only noted.
-    pub(super) async fn pass(
-        &self,
-        session: &mut Session,
-        worker: &Worker,
-        registered: bool,
-    ) -> Result<Passed> {
+    /// Goes through the files of a worker, from where the last pass stopped, and asks for what saves them.
+    pub(super) async fn pass(&self, session: &mut Session, worker: &Worker) -> Result<Passed> {
         let mut pass = session.progress.pass.take().unwrap_or_default();
         let blacklist = self.master.persistence_blacklist().await?;
         loop {
@@ -48,15 +42,13 @@ where
             let unpersisted: Vec<_> = page.files.iter().filter(|file| !file.persisted).collect();
             let states = self.states(&unpersisted).await?;
             for (file, state) in unpersisted.iter().zip(&states) {
-                let need = judge(state.as_ref(), &worker.host, registered, &blacklist);
-                self.meet(session, &mut pass, &file.path, state.as_ref(), need, registered)
+                let need = judge(state.as_ref(), &worker.host, &blacklist);
+                self.meet(session, &mut pass, worker, &file.path, state.as_ref(), need)
                     .await?;
             }
             pass.page(&page);
             let complete = pass.complete(&page);
-            if registered {
-                self.await_pending(session, worker, complete).await?;
-            }
+            self.await_pending(session, worker, complete).await?;
             if complete {
                 return Ok(Passed::Whole(pass));
             }
@@ -80,36 +72,34 @@ where
         &self,
         session: &mut Session,
         pass: &mut Pass,
+        worker: &Worker,
         path: &str,
         state: Option<&FileState>,
         need: Need,
-        registered: bool,
     ) -> Result<()> {
         let bytes = state.map_or(0, |state| state.length);
         let what = match need {
             Need::Nothing => return Ok(()),
             Need::Persist => "not in the under store",
-            Need::Replicate(_) => "never persisted by its path, no copy elsewhere",
+            Need::Copy => "no copy elsewhere, and not to be persisted from here",
             Need::Completion => "still being written",
-            Need::Registration => "only copy, on a worker out of service",
         };
         pass.needs(path, bytes, what);
         let pending = &session.progress.pending;
-        if !registered || pending.len() >= MOST_PENDING || pending.iter().any(|pending| pending.path == path)
-        {
+        if pending.len() >= MOST_PENDING || pending.iter().any(|pending| pending.path == path) {
             return Ok(());
         }
         let asked = match need {
             Need::Persist => self.master.persist(path).await?,
-            Need::Replicate(copies) => self.master.replicate(path, copies).await?,
-            Need::Nothing | Need::Completion | Need::Registration => return Ok(()),
+            Need::Copy => self.master.copy(path, worker).await?,
+            Need::Nothing | Need::Completion => return Ok(()),
         };
         if asked == Changed::Done {
             session.progress.pending.push(Pending {
                 path: path.to_owned(),
                 bytes,
                 asked_at: self.clock.now(),
-                replicate: matches!(need, Need::Replicate(_)),
+                copy: need == Need::Copy,
             });
         }
         Ok(())
@@ -139,7 +129,7 @@ where
             .await?;
         for (pending, state) in pending.into_iter().zip(states) {
             let Some(state) = state else { continue };
-            let saved = state.persisted || pending.replicate && state.complete_without(&worker.host);
+            let saved = state.persisted || pending.copy && state.complete_without(&worker.host);
             if saved {
                 session.progress.saved(&pending);
             } else if !pending.stale(now) {

@@ -61,7 +61,6 @@ pub(crate) fn file(info: FileInfo) -> FileState {
             || info.persistence_state.as_deref() == Some("PERSISTED"),
         folder: info.folder.unwrap_or_default(),
         // -1 where it is unlimited, which a minimum never is.
-        replication_min: u32::try_from(info.replication_min.unwrap_or_default()).unwrap_or_default(),
         path: info.path.unwrap_or_default(),
         block_hosts,
     }
@@ -172,7 +171,6 @@ mod tests {
             path: Some("/a".into()),
             length: Some(12),
             completed: Some(true),
-            replication_min: Some(2),
             file_block_infos: vec![block(&["10.0.0.7", "10.0.0.8"]), block(&[])],
             ..FileInfo::default()
         });
@@ -181,13 +179,8 @@ mod tests {
             [vec!["10.0.0.7".to_owned(), "10.0.0.8".to_owned()], vec![]]
         );
         assert_eq!(
-            (
-                state.length,
-                state.completed,
-                state.persisted,
-                state.replication_min
-            ),
-            (12, true, false, 2)
+            (state.length, state.completed, state.persisted),
+            (12, true, false)
         );
     }
 

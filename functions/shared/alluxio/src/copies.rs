@@ -1,6 +1,6 @@
 //! Copies of blocks on other workers, made by asking those workers to cache them from the one that has them.
 //!
-//! This is what clients do when they read from a worker that is not near. It is used here in place of Alluxio's own
+//! This is what clients do when they read from a worker that is not near. It is used in place of Alluxio's own
 //! replication (`replicationMin`), which needs write permission on the file and a living job worker, pins the file for
 //! good, takes up to a minute to begin, and is given once for each block: the job master of 2.9.6 refuses a second job
 //! for a block ("There is `SetReplica` job running") long after the first has ended or failed. And the master can

@@ -1,7 +1,7 @@
 //! The master: [`CacheMaster`].
 
 use tidegate_domain::cache::{FileState, Worker};
-use tidegate_domain::error::{Error, ErrorName, Result};
+use tidegate_domain::error::{Error, Result};
 use tidegate_domain::ports::{CacheMaster, Changed};
 use tokio::sync::Mutex;
 use tonic::transport::Channel;
@@ -20,8 +20,7 @@ use crate::proto::block::{
 use crate::proto::file::file_system_master_client_service_client::FileSystemMasterClientServiceClient;
 use crate::proto::file::{
     FileInfo, FileSystemMasterCommonPOptions, GetStatusPOptions, GetStatusPRequest, LoadMetadataPType,
-    ScheduleAsyncPersistencePOptions, ScheduleAsyncPersistencePRequest, SetAttributePOptions,
-    SetAttributePRequest,
+    ScheduleAsyncPersistencePOptions, ScheduleAsyncPersistencePRequest,
 };
 use crate::proto::meta::GetConfigurationPOptions;
 use crate::proto::meta::meta_master_configuration_service_client::MetaMasterConfigurationServiceClient;
@@ -159,50 +158,6 @@ impl AlluxioMaster {
             }
         }
     }
-
-    /// Asks for copies on other workers of the blocks of a file that only this worker has, whether it is in service or
-    /// not, as long as it answers. `Done`: asked for, or not needed; they are made in the background, and the next
-    /// [`CacheMaster::file`] shows them. `Gone`: no such file. `Conflict`: it is still being written, or there is no
-    /// other worker in service.
-    ///
-    /// A copy is like any other cached block: nothing pins it. `AlluxioUnavailable` where three workers in a row do
-    /// not answer on their RPC port, which must be open to the caller on every worker.
-    pub async fn copy(&self, path: &str, from: &Worker) -> Result<Changed> {
-        let Some(info) = self.status(path).await? else {
-            return Ok(Changed::Gone);
-        };
-        if !info.completed() {
-            return Ok(Changed::Conflict);
-        }
-        let blocks = missing_without(&info, &from.host);
-        if blocks.is_empty() {
-            return Ok(Changed::Done);
-        }
-        let mut targets = self.targets().await?;
-        let asked = self.copies.ask(&blocks, from, &mut targets).await;
-        *self.targets.lock().await = Some(targets);
-        match asked {
-            Ok(true) => Ok(Changed::Done),
-            Ok(false) => Ok(Changed::Conflict),
-            Err(failure) => Err(self.error(failure, &format!("copy {path}"))),
-        }
-    }
-
-    async fn set_replication(&self, path: &str, minimum: i32, maximum: Option<i32>) -> Called<()> {
-        self.file_system(async |mut client, session| {
-            let request = SetAttributePRequest {
-                path: Some(path.to_owned()),
-                options: Some(SetAttributePOptions {
-                    replication_min: Some(minimum),
-                    replication_max: maximum,
-                    common_options: Some(as_it_is()),
-                }),
-            };
-            client.set_attribute(session.request(request)).await
-        })
-        .await
-        .map(|_| ())
-    }
 }
 
 impl CacheMaster for AlluxioMaster {
@@ -303,21 +258,25 @@ impl CacheMaster for AlluxioMaster {
         }
     }
 
-    /// Raises `replicationMin`, and `replicationMax` with it where it is lower. The master makes the copies later,
-    /// on workers of its choice. A file with a minimum is pinned from then on, as Alluxio has it.
-    async fn replicate(&self, path: &str, copies: u32) -> Result<Changed> {
-        let copies = i32::try_from(copies)
-            .map_err(|_| Error::new(ErrorName::Defect, format!("{copies} copies of {path}")))?;
-        let mut answer = self.set_replication(path, copies, None).await;
-        if answer
-            .as_ref()
-            .is_err_and(|failure| failure.is(Code::Internal, "min replication must be"))
-        {
-            answer = self.set_replication(path, copies, Some(copies)).await;
+    /// A copy is like any other cached block: nothing pins it. `AlluxioUnavailable` where three workers in a row do
+    /// not answer on their RPC port, which must be open to the caller on every worker.
+    async fn copy(&self, path: &str, from: &Worker) -> Result<Changed> {
+        let Some(info) = self.status(path).await? else {
+            return Ok(Changed::Gone);
+        };
+        if !info.completed() {
+            return Ok(Changed::Conflict);
         }
-        match answer {
-            Ok(()) => Ok(Changed::Done),
-            Err(failure) if failure.is(Code::NotFound, "") => Ok(Changed::Gone),
+        let blocks = missing_without(&info, &from.host);
+        if blocks.is_empty() {
+            return Ok(Changed::Done);
+        }
+        let mut targets = self.targets().await?;
+        let asked = self.copies.ask(&blocks, from, &mut targets).await;
+        *self.targets.lock().await = Some(targets);
+        match asked {
+            Ok(true) => Ok(Changed::Done),
+            Ok(false) => Ok(Changed::Conflict),
             Err(failure) => Err(self.error(failure, &format!("copy {path}"))),
         }
     }
@@ -367,6 +326,7 @@ fn substrings(value: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tidegate_domain::error::ErrorName;
 
     fn masters(masters: &[&str]) -> Result<AlluxioMaster> {
         AlluxioMaster::new(masters.iter().map(ToString::to_string).collect(), Login::NoSasl)

@@ -140,8 +140,10 @@ pub trait CacheMaster {
     /// Asks for the file to be written to its under store. `Gone`: no such file; `Conflict`: it is still being
     /// written.
     async fn persist(&self, path: &str) -> Result<Changed>;
-    /// Asks for at least that many copies of each block.
-    async fn replicate(&self, path: &str, copies: u32) -> Result<Changed>;
+    /// Asks for copies on other workers of the blocks that only this worker has, whether it is in service or not, as
+    /// long as it answers. They are made in the background, and the next [`CacheMaster::file`] shows them. `Gone`: no
+    /// such file; `Conflict`: it is still being written, or no other worker is in service.
+    async fn copy(&self, path: &str, from: &Worker) -> Result<Changed>;
     /// Takes the worker out of service, so that it may register again later. Moves no data. Idempotent. `Conflict`:
     /// it is just registering.
     async fn decommission(&self, worker: &Worker) -> Result<Changed>;

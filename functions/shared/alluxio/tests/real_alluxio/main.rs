@@ -90,7 +90,6 @@ async fn a_file_that_was_deleted_is_none_and_gone() {
     world.delete(&file).await;
     assert_eq!(master.file(&file).await, Ok(None));
     assert_eq!(master.persist(&file).await, Ok(Changed::Gone));
-    assert_eq!(master.replicate(&file, 2).await, Ok(Changed::Gone));
     assert_eq!(master.file(&format!("{file}/below")).await, Ok(None));
 }
 
@@ -110,12 +109,15 @@ async fn a_call_without_the_login_that_the_master_asks_for_is_refused() {
 
 #[tokio::test]
 #[ignore = "needs the local world"]
-async fn a_user_without_rights_may_look_and_persist_but_is_refused_to_copy() {
+async fn a_user_without_rights_is_refused_and_the_way_out_is_told() {
     let world = World::running();
-    let (master, file) = (world.master_as("a-stranger"), path("of-another"));
+    let directory = path("private");
+    world.make_directory(&directory, "0700").await;
+    let file = format!("{directory}/of-another");
     world.write(&file, "MUST_CACHE", "", 0).await;
-    assert!(master.file(&file).await.expect("a status").is_some());
-    let error = master.replicate(&file, 2).await.expect_err("no right");
+    assert!(world.master().file(&file).await.expect("a status").is_some());
+    let stranger = world.master_as("a-stranger");
+    let error = stranger.file(&file).await.expect_err("no right");
     assert_eq!(error.name, ErrorName::AlluxioRefused, "{error}");
     assert!(
         error.message.contains("a-stranger") && error.message.contains("configure the user"),
@@ -275,19 +277,21 @@ async fn a_file_that_is_never_persisted_gets_its_copy_on_another_worker() {
     let master = world.master();
     let here = TestWorker::start(world.address(), world.master_address(), true);
     let there = TestWorker::start(world.address(), world.master_address(), true);
-    registered(&master, &here.host).await;
+    let worker = registered(&master, &here.host).await;
     registered(&master, &there.host).await;
     let file = path("_temporary/part-0");
     world.write(&file, "MUST_CACHE", &here.host, 1000).await;
 
     assert_eq!(master.persist(&file).await, Ok(Changed::Done));
-    assert_eq!(master.replicate(&file, 2).await, Ok(Changed::Done));
+    assert_eq!(master.copy(&file, &worker).await, Ok(Changed::Done));
     let state = eventually("the file has a copy elsewhere", SAVE_SECONDS, async || {
         let state = status(&master, &file).await;
         state.complete_without(&here.host).then_some(state)
     })
     .await;
-    assert!(!state.persisted && state.replication_min == 2, "{state:?}");
+    assert!(!state.persisted, "{state:?}");
+    world.delete(&file).await;
+    assert_eq!(master.copy(&file, &worker).await, Ok(Changed::Gone));
 }
 
 #[tokio::test]

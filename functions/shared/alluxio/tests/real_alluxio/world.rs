@@ -105,6 +105,12 @@ impl World {
         self.files(Method::POST, "/files", &query).await;
     }
 
+    /// Makes a directory that others may do so much with.
+    pub(crate) async fn make_directory(&self, path: &str, mode: &str) {
+        self.files(Method::POST, "/files/mkdir", &[("path", path), ("mode", mode)])
+            .await;
+    }
+
     /// Begins a file on that worker, and leaves it open with some bytes in it; answers its id.
     pub(crate) async fn begin(&self, path: &str, worker: &str) -> String {
         let query = [("path", path), ("writeType", "MUST_CACHE"), ("worker", worker)];

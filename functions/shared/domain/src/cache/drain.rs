@@ -94,8 +94,8 @@ pub struct Pending {
     pub bytes: u64,
     /// When it was asked.
     pub asked_at: Timestamp,
-    /// A copy was asked, as it can never be persisted.
-    pub replicate: bool,
+    /// A copy on another worker was asked.
+    pub copy: bool,
 }
 
 impl Pending {
@@ -173,8 +173,6 @@ pub struct Progress {
     pub pending: Vec<Pending>,
     /// What has been saved so far.
     pub totals: Totals,
-    /// Files without a name in the last pass through the worker since it went out of service.
-    pub unnamed_files: Option<u64>,
     /// The worker is out of service, and its clients were done when the pass began: if that pass is clean, the drain
     /// is at its end.
     pub clients_done: bool,
@@ -187,7 +185,6 @@ impl Progress {
     pub fn decommissioned(&mut self) {
         self.clean_passes = 0;
         self.pass = None;
-        self.unnamed_files = None;
         self.clients_done = false;
         self.idle_limit_reached = false;
     }
@@ -200,17 +197,9 @@ impl Progress {
         self.clean_passes >= CLEAN_PASSES
     }
 
-    /// Notes the end of a pass through a worker out of service; answers whether nothing on it needs anything. Deleted
-    /// files stay in the list of such a worker for ever: as many without a name as the pass before saw are those.
-    pub fn looked_again(&mut self, pass: &Pass) -> bool {
-        let known = pass.unnamed_files == 0 || self.unnamed_files == Some(pass.unnamed_files);
-        self.unnamed_files = Some(pass.unnamed_files);
-        pass.clean() && known
-    }
-
     /// Notes that a file is where it should be.
     pub fn saved(&mut self, pending: &Pending) {
-        if pending.replicate {
+        if pending.copy {
             self.totals.replicated_files += 1;
             self.totals.replicated_bytes += pending.bytes;
         } else {
@@ -243,7 +232,8 @@ pub enum Idle {
 }
 
 impl IdleWait {
-    /// Judges by the looks of this call (newest last; none in a look: the worker did not answer, so nobody is served).
+    /// Judges by the looks of this call (newest last). A look without an answer proves nothing: a worker that writes to
+    /// full disks answers late.
     #[must_use]
     pub fn judge(&self, decommissioned_at: Timestamp, looks: &[Option<WorkerLoad>], now: Timestamp) -> Idle {
         let since = now.duration_since(decommissioned_at);
@@ -254,7 +244,7 @@ impl IdleWait {
                 .iter()
                 .rev()
                 .take(needed)
-                .all(|look| look.is_none_or(|load| load.idle()));
+                .all(|look| look.is_some_and(|load| load.idle()));
         if refreshed && quiet {
             Idle::Idle
         } else if since >= SignedDuration::from_secs(self.limit_seconds.max(self.refresh_seconds).into()) {
@@ -404,25 +394,12 @@ mod tests {
     }
 
     #[test]
-    fn on_a_worker_out_of_service_the_same_files_without_a_name_twice_are_deleted_ones() {
-        let mut progress = Progress::default();
-        let nameless = |unnamed_files| Pass {
-            unnamed_files,
-            ..Pass::default()
-        };
-        assert!(progress.looked_again(&nameless(0)));
-        assert!(!progress.looked_again(&nameless(3)));
-        assert!(!progress.looked_again(&nameless(2)));
-        assert!(progress.looked_again(&nameless(2)));
-    }
-
-    #[test]
     fn a_large_file_gets_the_time_to_be_written_before_it_is_asked_for_again() {
         let pending = |bytes| Pending {
             path: "/a".into(),
             bytes,
             asked_at: at(0),
-            replicate: false,
+            copy: false,
         };
         assert!(!pending(1).stale(at(59)) && pending(1).stale(at(60)));
         assert!(!pending(6_000_000_000).stale(at(659)) && pending(6_000_000_000).stale(at(660)));
@@ -454,7 +431,7 @@ mod tests {
             path: "/".repeat(512),
             bytes: u64::MAX,
             asked_at: at(0),
-            replicate: false,
+            copy: false,
         };
         let mut pass = Pass::default();
         for _ in 0..1_000 {
@@ -501,11 +478,15 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_does_not_answer_serves_nobody() {
+    fn a_worker_that_does_not_answer_is_not_taken_for_idle() {
         let wait = IdleWait {
             refresh_seconds: 0,
             limit_seconds: 180,
         };
-        assert_eq!(wait.judge(at(0), &[None, None, None], at(1)), Idle::Idle);
+        assert_eq!(wait.judge(at(0), &[None, None, None], at(1)), Idle::NotYet);
+        assert_eq!(
+            wait.judge(at(0), &[None, None, None], at(180)),
+            Idle::LimitReached
+        );
     }
 }

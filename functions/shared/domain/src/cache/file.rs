@@ -13,13 +13,16 @@ pub struct FileState {
     pub persisted: bool,
     /// A directory, which holds no data.
     pub folder: bool,
-    /// `replicationMin`.
-    pub replication_min: u32,
     /// For each block, the hosts of the workers in service that hold a copy.
     pub block_hosts: Vec<Vec<String>>,
 }
 
 impl FileState {
+    /// Whether the master can have each block read: it reads from workers in service only.
+    fn readable(&self) -> bool {
+        self.block_hosts.iter().all(|hosts| !hosts.is_empty())
+    }
+
     /// Whether each block has a copy in service on another host.
     #[must_use]
     pub fn complete_without(&self, host: &str) -> bool {
@@ -36,18 +39,15 @@ pub enum Need {
     Nothing,
     /// To be written to the under store.
     Persist,
-    /// A copy on another worker, as the master never persists such a path: so many copies in all.
-    Replicate(u32),
-    /// That its writer finishes: an incomplete file can be neither persisted nor replicated.
+    /// A copy on another worker: the master never persists such a path, or cannot read it from where it is.
+    Copy,
+    /// That its writer finishes: an incomplete file can be neither persisted nor copied.
     Completion,
-    /// That its worker registers again: the master has no copy of it in service, so it can do nothing with it.
-    Registration,
 }
 
-/// What a file on a worker needs. `registered` says whether that worker is in service, so that the master can have
-/// its blocks read; `blacklist` are the substrings of paths that the master never persists.
+/// What a file on that host's worker needs. `blacklist` are the substrings of paths that the master never persists.
 #[must_use]
-pub fn judge(file: Option<&FileState>, host: &str, registered: bool, blacklist: &[String]) -> Need {
+pub fn judge(file: Option<&FileState>, host: &str, blacklist: &[String]) -> Need {
     let Some(file) = file else { return Need::Nothing };
     if file.folder || file.persisted || (file.completed && file.length == 0 && file.block_hosts.is_empty()) {
         return Need::Nothing;
@@ -55,21 +55,20 @@ pub fn judge(file: Option<&FileState>, host: &str, registered: bool, blacklist: 
     if !file.completed {
         return Need::Completion;
     }
-    let elsewhere = file.complete_without(host);
     let unpersistable = blacklist
         .iter()
         .any(|part| !part.is_empty() && file.path.contains(part.as_str()));
     if unpersistable {
-        return match (elsewhere, registered) {
-            (true, _) => Need::Nothing,
-            (false, true) => Need::Replicate(file.replication_min.max(1) + 1),
-            (false, false) => Need::Registration,
+        return if file.complete_without(host) {
+            Need::Nothing
+        } else {
+            Need::Copy
         };
     }
-    if registered || elsewhere {
+    if file.readable() {
         Need::Persist
     } else {
-        Need::Registration
+        Need::Copy
     }
 }
 
@@ -86,7 +85,6 @@ mod tests {
             completed: true,
             persisted: false,
             folder: false,
-            replication_min: 0,
             block_hosts: vec![vec![HERE.to_owned()]],
         }
     }
@@ -99,97 +97,66 @@ mod tests {
         FileState { block_hosts, ..file }
     }
 
-    fn need(file: &FileState, registered: bool) -> Need {
-        judge(
-            Some(file),
-            HERE,
-            registered,
-            &["_temporary".to_owned(), ".tmp".to_owned()],
-        )
+    fn need(file: &FileState) -> Need {
+        judge(Some(file), HERE, &["_temporary".to_owned(), ".tmp".to_owned()])
     }
 
     #[test]
     fn a_file_that_was_deleted_needs_nothing() {
-        assert_eq!(judge(None, HERE, true, &[]), Need::Nothing);
+        assert_eq!(judge(None, HERE, &[]), Need::Nothing);
     }
 
     #[test]
     fn a_persisted_file_needs_nothing_wherever_its_copies_are() {
-        assert_eq!(
-            need(
-                &FileState {
-                    persisted: true,
-                    ..file("/a")
-                },
-                false
-            ),
-            Need::Nothing
-        );
+        let persisted = FileState {
+            persisted: true,
+            ..on(&[&[]], file("/a"))
+        };
+        assert_eq!(need(&persisted), Need::Nothing);
     }
 
     #[test]
     fn an_unpersisted_file_is_persisted_even_when_another_worker_has_a_copy() {
-        assert_eq!(need(&file("/a"), true), Need::Persist);
-        assert_eq!(need(&on(&[&[HERE, "10.0.1.8"]], file("/a")), true), Need::Persist);
-    }
-
-    #[test]
-    fn a_file_that_is_never_persisted_needs_one_copy_more_than_it_may_have_here() {
-        assert_eq!(need(&file("/job/_temporary/part-0"), true), Need::Replicate(2));
-        let wanted = FileState {
-            replication_min: 2,
-            ..file("/x.tmp")
-        };
-        assert_eq!(need(&wanted, true), Need::Replicate(3));
+        assert_eq!(need(&file("/a")), Need::Persist);
+        assert_eq!(need(&on(&[&[HERE, "10.0.1.8"]], file("/a"))), Need::Persist);
     }
 
     #[test]
     fn a_file_that_is_never_persisted_is_safe_only_when_every_block_is_elsewhere() {
         let path = "/job/_temporary/part-0";
+        assert_eq!(need(&file(path)), Need::Copy);
+        assert_eq!(need(&on(&[&[HERE, "10.0.1.8"], &[HERE]], file(path))), Need::Copy);
         assert_eq!(
-            need(&on(&[&[HERE, "10.0.1.8"], &["10.0.1.9"]], file(path)), true),
+            need(&on(&[&[HERE, "10.0.1.8"], &["10.0.1.9"]], file(path))),
             Need::Nothing
-        );
-        assert_eq!(
-            need(&on(&[&[HERE, "10.0.1.8"], &[HERE]], file(path)), true),
-            Need::Replicate(2)
         );
     }
 
     #[test]
     fn a_file_that_is_being_written_waits_for_its_writer() {
-        assert_eq!(
-            need(
-                &FileState {
-                    completed: false,
-                    ..file("/a")
-                },
-                true
-            ),
-            Need::Completion
-        );
+        let incomplete = FileState {
+            completed: false,
+            ..file("/a")
+        };
+        assert_eq!(need(&incomplete), Need::Completion);
     }
 
     #[test]
-    fn a_sole_copy_on_a_decommissioned_worker_waits_for_its_registration() {
-        assert_eq!(need(&on(&[&[]], file("/a")), false), Need::Registration);
-        assert_eq!(need(&on(&[&[]], file("/x.tmp")), false), Need::Registration);
+    fn an_only_copy_on_a_worker_out_of_service_is_copied_and_then_persisted() {
+        assert_eq!(need(&on(&[&[]], file("/a"))), Need::Copy);
+        assert_eq!(need(&on(&[&[], &["10.0.1.8"]], file("/a"))), Need::Copy);
+        assert_eq!(
+            need(&on(&[&["10.0.1.9"], &["10.0.1.8"]], file("/a"))),
+            Need::Persist
+        );
     }
 
     #[test]
     fn an_empty_file_holds_no_byte_to_lose() {
-        assert_eq!(
-            need(
-                &on(
-                    &[],
-                    FileState {
-                        length: 0,
-                        ..file("/_SUCCESS")
-                    }
-                ),
-                true
-            ),
-            Need::Nothing
-        );
+        let empty = FileState {
+            length: 0,
+            ..file("/_SUCCESS")
+        };
+        assert_eq!(need(&on(&[], empty)), Need::Nothing);
     }
 }
