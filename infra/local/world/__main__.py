@@ -29,11 +29,16 @@ LOCAL_PARAMETERS = {
 DEFAULT_GROUPS = "nvme-nodes"
 DEFAULT_LAYOUTS = "1x300g,2x300g"
 STOP_SECONDS = 60
+# As a shell reports a command that SIGINT has ended.
+INTERRUPTED = 130
 
 
 def main() -> int:
     options = _options()
     paths = Paths(world_directory())
+    if "TIDEGATE_TOOLS" not in os.environ:
+        print("world: TIDEGATE_TOOLS is not set: use make up, make down, make -s env", file=sys.stderr)
+        return 2
     tools = Path(os.environ["TIDEGATE_TOOLS"])
     if options.command == "env":
         return _env(paths, tools)
@@ -48,7 +53,7 @@ def main() -> int:
     settings = Settings(
         tuple(options.groups.split(",")),
         tuple(options.layouts.split(",")),
-        LOCAL_PARAMETERS | json.loads(options.parameters),
+        LOCAL_PARAMETERS | options.parameters,
     )
     return _run(paths, tools, settings) if options.command == "run" else _up(paths, tools)
 
@@ -68,10 +73,20 @@ def _options() -> argparse.Namespace:
         if name in ("up", "run"):
             command.add_argument("--groups", default=DEFAULT_GROUPS, help="Auto Scaling groups that the stack looks after")
             command.add_argument("--layouts", default=DEFAULT_LAYOUTS, help="disk layouts that get Alluxio workers")
-            command.add_argument("--parameters", default="{}", help="JSON object: parameters of the stack")
+            command.add_argument("--parameters", type=_parameters, default={}, help="JSON object: parameters of the stack")
         if name == "apiserver":
             command.add_argument("action", choices=("stop", "start"))
     return parser.parse_args()
+
+
+def _parameters(text: str) -> dict[str, str]:
+    try:
+        parameters = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no JSON: {error}") from error
+    if not isinstance(parameters, dict) or not all(isinstance(value, str) for value in parameters.values()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a JSON object whose values are strings")
+    return parameters
 
 
 def _run(paths: Paths, tools: Path, settings: Settings) -> int:
@@ -87,6 +102,8 @@ def _run(paths: Paths, tools: Path, settings: Settings) -> int:
 
 
 def _up(paths: Paths, tools: Path) -> int:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     paths.logs.mkdir(parents=True, exist_ok=True)
     with (paths.world / "up.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -109,10 +126,14 @@ def _up(paths: Paths, tools: Path) -> int:
         try:
             return _follow(paths, child)
         except KeyboardInterrupt:
+            _say("interrupted: ending what was started")
             child.send_signal(signal.SIGTERM)
-            child.wait(STOP_SECONDS)
-            _clean(paths, Path(os.environ["TIDEGATE_TOOLS"]))
-            raise
+            try:
+                child.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                child.kill()
+            _clean(paths, tools)
+            return INTERRUPTED
 
 
 def _follow(paths: Paths, child: subprocess.Popen[bytes]) -> int:
