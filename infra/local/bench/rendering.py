@@ -116,7 +116,8 @@ are state transitions, and not among them; nor is the API server's question to S
             cells = [[str(by_actor[size].get(actor, {}).get(kind, 0)) for size in sizes] for kind in ("kubernetes", "questions", "aws")]
             rows.append((actor, *(" / ".join(cell) for cell in cells)))
         parts.append(f"A {machine}:\n\n" + table(("", "Kubernetes", "of them different", "AWS"), rows))
-    names = [name for name in MASTER_CALLS if any(results["sizes"][s][m]["masterCalls"].get(name) for s in sizes for m in ("join", "drain"))]
+    measured = [results["sizes"][size][machine]["masterCalls"] for size in sizes for machine in ("join", "drain")]
+    names = [name for name in MASTER_CALLS if any(calls.get(name) for calls in measured)]
     rows = []
     for name in names:
         counts = [" / ".join(str(results["sizes"][size][m]["masterCalls"].get(name, 0)) for size in sizes) for m in ("join", "drain")]

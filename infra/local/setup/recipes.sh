@@ -74,7 +74,7 @@ recipe_kwok() {
 # Lays out $TIDEGATE_TOOLS in the directory $1 as links into the tools' own directories.
 assemble() {
     mkdir "$1/bin"
-    link_commands "$1" validation cfn-lint sam
+    link_commands "$1" validation cfn-lint sam ruff
     link_commands "$1" awscli aws
     link_commands "$1" cargo cargo-lambda cargo-nextest cargo-deny
     link_commands "$1" control-plane etcd kube-apiserver kube-controller-manager kube-scheduler kubectl

@@ -7,7 +7,6 @@ import itertools
 
 import aws_support  # noqa: F401  (puts the package on the path)
 import pytest
-
 from world.aws.autoscaling import decisions, requests
 from world.aws.autoscaling.decisions import End, Launch, Moment
 from world.aws.autoscaling.model import (

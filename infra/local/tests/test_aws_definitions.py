@@ -8,7 +8,6 @@ from typing import Any
 
 import aws_support  # noqa: F401  (puts the package on the path)
 import pytest
-
 from world.aws.stepfunctions import definition, resources
 from world.aws.stepfunctions.definition import InvalidDefinition
 

@@ -8,7 +8,6 @@ import uuid
 
 import pytest
 from aws_support import Aws, aws, single, until  # noqa: F401
-
 from world.aws.events import schedules, transform
 
 EVENT = {

@@ -6,7 +6,6 @@ import threading
 
 import aws_support  # noqa: F401  (puts the package on the path)
 import pytest
-
 from world.aws.stepfunctions import jsonata
 from world.aws.stepfunctions.jsonata import UNDEFINED, evaluate
 

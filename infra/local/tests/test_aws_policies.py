@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import aws_support  # noqa: F401  (puts the package on the path)
 import pytest
-
 from world.aws.policies import Request, allowed
 
 GROUP = "arn:aws:autoscaling:us-west-2:123456789012:autoScalingGroup:u:autoScalingGroupName/nvme"

@@ -9,7 +9,6 @@ import uuid
 import pytest
 from aws_support import Aws, aws, single, task, until  # noqa: F401
 from botocore.exceptions import ClientError
-
 from world.aws.stepfunctions import history as history_module
 
 PASS = {"Type": "Pass", "End": True}

@@ -15,6 +15,7 @@ from nodes_support import SmallWorld, eventually
 from test_alluxio_service import free_address
 from world.alluxio.process import start_ticks
 from world.alluxio.under_store import mount_points_below
+from world.nodes.node_object import STARTUP_TAINT
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="disks are mounted, which needs root")
 
