@@ -12,7 +12,7 @@ cache="${TIDEGATE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tidegate}"
 target=target
 mkdir -p "$cache" "$target"
 # Cargo itself decides what fits, by hashes of its own; this only keeps what one lock file needs apart from another's.
-kept="$cache/artifacts-$({ rustc -vV && cat Cargo.lock Cargo.toml; } | sha256sum | cut -c1-16)"
+kept="$cache/artifacts-$({ rustc -vV && cat Cargo.lock Cargo.toml .cargo/config.toml; } | sha256sum | cut -c1-16)"
 exec 9>"$cache/artifacts.lock"
 flock 9
 
