@@ -143,7 +143,7 @@ impl<Cluster: Nodes + Pods, Master: CacheMaster, C: Clock> ScheduleWorker<Cluste
             Vec::new()
         };
         facts.capacity_bytes = worker.as_ref().map(|worker| worker.capacity_bytes);
-        match worker_seen(pod, worker.as_ref(), &lost, &subject.disks) {
+        match worker_seen(pod, worker.as_ref(), &lost, &subject.disks, self.clock.now()) {
             WorkerSeen::NotYet(reason) => Ok(Look::NotYet(reason, facts)),
             WorkerSeen::Unfit(reason) => Ok(Look::Done(Answer::new(WorkerOutcome::Unfit, reason, facts))),
             WorkerSeen::InService => self.open(call, facts).await,

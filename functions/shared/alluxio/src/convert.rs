@@ -38,7 +38,6 @@ pub(crate) fn worker(info: &WorkerInfo) -> Result<Worker> {
         capacity_bytes: count(info.capacity_bytes()),
         used_bytes: count(info.used_bytes()),
         last_contact_seconds: count(info.last_contact_sec().into()),
-        start_time_ms: info.start_time_ms(),
     })
 }
 

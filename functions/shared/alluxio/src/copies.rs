@@ -214,7 +214,6 @@ mod tests {
             capacity_bytes: 100,
             used_bytes: 100 - free,
             last_contact_seconds: 0,
-            start_time_ms: 0,
         }
     }
 

@@ -14,7 +14,7 @@ use crate::proto::sasl::{ChannelAuthenticationScheme, SaslMessage, SaslMessageTy
 pub enum Login {
     /// `SIMPLE`, Alluxio's default: the master believes the user name.
     Simple {
-        /// The Alluxio user that acts. Copying files of others (`replicate`) needs write permission on them: the
+        /// The Alluxio user that acts. Persisting the files of others needs write permission on them: the
         /// user that runs Alluxio, or one of its supergroup.
         user: String,
     },

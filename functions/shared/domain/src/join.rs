@@ -165,13 +165,15 @@ pub enum WorkerSeen {
 }
 
 /// Judges a worker by its pod, and by what the master knows of it. A ready pod alone proves nothing: its probes
-/// only open the port.
+/// only open the port. An earlier worker on the same address is told apart by when the master last heard from it: it
+/// ended before this pod began, while `startTimeMs` stays that of the address's first registration.
 #[must_use]
 pub fn worker_seen(
     pod: Option<&Pod>,
     worker: Option<&Worker>,
     lost_storage: &[String],
     disks: &[Disk],
+    now: Timestamp,
 ) -> WorkerSeen {
     let Some(pod) = pod.filter(|pod| pod.deletion_time.is_none()) else {
         return WorkerSeen::NotYet("no worker pod on the node yet".to_owned());
@@ -190,11 +192,12 @@ pub fn worker_seen(
             pod.full_name()
         ));
     };
-    let started_before_pod = pod
-        .start_time
-        .is_some_and(|start| worker.start_time_ms < start.as_millisecond());
+    let from_before_pod = pod.start_time.is_some_and(|start| {
+        let pod_age_seconds = u64::try_from(now.duration_since(start).as_secs()).unwrap_or_default();
+        worker.last_contact_seconds >= pod_age_seconds
+    });
     if worker.state != WorkerState::Live
-        || started_before_pod
+        || from_before_pod
         || worker.last_contact_seconds > FRESH_CONTACT_SECONDS
     {
         return WorkerSeen::NotYet(format!(
@@ -202,8 +205,8 @@ pub fn worker_seen(
             worker.host,
             worker.state,
             worker.last_contact_seconds,
-            if started_before_pod {
-                ", and is one that ran before this pod"
+            if from_before_pod {
+                ": not since this pod started"
             } else {
                 ""
             }
@@ -247,6 +250,10 @@ mod tests {
             hook: None,
             retains: false,
         }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("valid")
     }
 
     fn draining() -> Node {
@@ -295,7 +302,6 @@ mod tests {
             capacity_bytes: 2 * 246 * GIB,
             used_bytes: 0,
             last_contact_seconds: 0,
-            start_time_ms: 1_005_000,
         }
     }
 
@@ -385,7 +391,6 @@ mod tests {
 
     #[test]
     fn a_disk_is_to_blame_only_when_this_nodes_provisioner_had_time_to_see_it() {
-        let at = |second| Timestamp::from_second(second).expect("valid");
         let provisioner = Pod {
             ready: true,
             ready_since: Some(at(100)),
@@ -407,7 +412,7 @@ mod tests {
     #[test]
     fn a_worker_is_in_service_when_the_master_has_all_its_capacity_from_this_very_pod() {
         assert_eq!(
-            worker_seen(Some(&pod(true)), Some(&worker()), &[], &DISKS),
+            worker_seen(Some(&pod(true)), Some(&worker()), &[], &DISKS, at(1_100)),
             WorkerSeen::InService
         );
     }
@@ -440,9 +445,12 @@ mod tests {
                 }),
             ),
             (
-                Some(pod(true)),
+                Some(Pod {
+                    start_time: Some(at(1_090)),
+                    ..pod(true)
+                }),
                 Some(Worker {
-                    start_time_ms: 999_999,
+                    last_contact_seconds: 10,
                     ..worker()
                 }),
             ),
@@ -454,7 +462,7 @@ mod tests {
                 Some(worker()),
             ),
         ] {
-            let seen = worker_seen(pod.as_ref(), worker.as_ref(), &[], &DISKS);
+            let seen = worker_seen(pod.as_ref(), worker.as_ref(), &[], &DISKS, at(1_100));
             assert!(
                 matches!(seen, WorkerSeen::NotYet(_)),
                 "{pod:?} {worker:?}: {seen:?}"
@@ -469,6 +477,7 @@ mod tests {
             Some(&worker()),
             &["/mnt/alluxio/tier-1".into()],
             &DISKS,
+            at(1_100),
         );
         assert!(
             matches!(&lost, WorkerSeen::Unfit(reason) if reason.contains("tier-1")),
@@ -479,7 +488,7 @@ mod tests {
             ..worker()
         };
         assert!(matches!(
-            worker_seen(Some(&pod(true)), Some(&half), &[], &DISKS),
+            worker_seen(Some(&pod(true)), Some(&half), &[], &DISKS, at(1_100)),
             WorkerSeen::Unfit(_)
         ));
     }

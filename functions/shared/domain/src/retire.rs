@@ -119,7 +119,6 @@ mod tests {
             capacity_bytes: 0,
             used_bytes: 0,
             last_contact_seconds: 0,
-            start_time_ms: 0,
         };
         assert!(in_service(Some(&worker(WorkerState::Live))).is_some());
         for state in [

@@ -134,7 +134,6 @@ mod tests {
             capacity_bytes: 0,
             used_bytes: 0,
             last_contact_seconds: 0,
-            start_time_ms: 0,
         }
     }
 

@@ -30,8 +30,6 @@ pub struct Worker {
     pub used_bytes: u64,
     /// `lastContactSec`: seconds since its last heartbeat.
     pub last_contact_seconds: u64,
-    /// `startTimeMs`: when its process started, in milliseconds since the epoch.
-    pub start_time_ms: i64,
 }
 
 /// A worker's state at the master.
