@@ -16,7 +16,7 @@ async fn main() -> ExitCode {
         Ok(DrainCache {
             cluster: tidegate_wiring::cluster(FUNCTION, &settings).await?,
             master: tidegate_wiring::alluxio_master(&settings)?,
-            workers: AlluxioWorkers::new()?,
+            workers: AlluxioWorkers::default(),
             clock: SystemClock,
             watch_seconds: settings.number("WATCH_SECONDS")?,
             namespace: settings.text("ALLUXIO_NAMESPACE")?,

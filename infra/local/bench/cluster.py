@@ -37,6 +37,8 @@ class Cluster:
         return list(json.loads(self._kubectl("get", *arguments, "-o", "json"))["items"])
 
     def create(self, objects: list[Object]) -> None:
+        if not objects:
+            return
         self._kubectl("create", "-f", "-", given={"apiVersion": "v1", "kind": "List", "items": objects})
 
     def node_of(self, instance: str) -> Object | None:

@@ -1,16 +1,17 @@
 //! Workers, asked on their web port: [`CacheWorker`].
 
 mod answers;
-mod http;
+mod web_port;
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::future::try_join;
 use tidegate_domain::cache::{Worker, WorkerFilePage, WorkerLoad};
 use tidegate_domain::error::{Error, ErrorName, Result};
 use tidegate_domain::ports::CacheWorker;
 
-use http::{Answer, Http};
+use web_port::{Answer, Http};
 
 /// A page of the largest useful size takes a worker under load some seconds: it asks the master for each file.
 const PAGE_DEADLINE: Duration = Duration::from_secs(10);
@@ -24,19 +25,14 @@ const LARGEST_LOAD: usize = 1024 * 1024;
 
 /// Asks Alluxio workers for what they hold and do, over plain HTTP.
 ///
-/// Cheap to share by reference. Holds one answer at a time for each call under way, at most 8 MB.
-#[derive(Clone, Debug)]
+/// Connects when it is first asked. Cheap to share by reference. Holds one answer at a time for each call under way, at most 8 MB.
+#[derive(Clone, Debug, Default)]
 pub struct AlluxioWorkers {
     http: Http,
 }
 
 impl AlluxioWorkers {
-    /// Connects nowhere yet. `Defect` where no HTTP client can be made.
-    pub fn new() -> Result<Self> {
-        Ok(Self { http: Http::new()? })
-    }
-
-    async fn loaded(&self, worker: &Worker, path: &str) -> Result<Option<Vec<u8>>> {
+    async fn loaded(&self, worker: &Worker, path: &str) -> Result<Option<Bytes>> {
         match self
             .http
             .get(worker, path, &[], LOAD_DEADLINE, LARGEST_LOAD)

@@ -129,7 +129,7 @@ async fn a_user_without_rights_is_refused_and_the_way_out_is_told() {
 #[ignore = "needs the local world"]
 async fn a_fresh_worker_is_in_service_with_the_bytes_of_its_disks_and_does_nothing() {
     let world = World::running();
-    let (master, workers) = (world.master(), AlluxioWorkers::new().expect("a client"));
+    let (master, workers) = (world.master(), AlluxioWorkers::default());
     let test = TestWorker::start(world.address(), world.master_address(), false);
     let worker = registered(&master, &test.host).await;
     assert_eq!(
@@ -218,7 +218,7 @@ async fn what_is_on_a_worker_is_listed_page_by_page_under_its_own_name() {
 #[ignore = "needs the local world"]
 async fn a_deleted_file_is_covered_by_its_page_until_the_worker_has_forgotten_it() {
     let world = World::running();
-    let (master, workers) = (world.master(), AlluxioWorkers::new().expect("a client"));
+    let (master, workers) = (world.master(), AlluxioWorkers::default());
     let test = TestWorker::start(world.address(), world.master_address(), false);
     let worker = registered(&master, &test.host).await;
     let (kept, deleted) = (path("kept"), path("deleted"));
