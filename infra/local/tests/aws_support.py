@@ -246,4 +246,15 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
         yield Aws(endpoint)
 
 
+def output(described: dict) -> object:
+    assert described["status"] == "SUCCEEDED", described
+    return json.loads(described["output"])
+
+
+def history(aws: Aws, described: dict) -> list[dict]:
+    return aws.client("stepfunctions").get_execution_history(
+        executionArn=described["executionArn"], maxResults=1000
+    )["events"]
+
+
 __all__ = ["ACCOUNT", "REGION", "Aws", "aws"]

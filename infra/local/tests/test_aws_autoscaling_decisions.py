@@ -3,137 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
-import itertools
 
 import aws_support  # noqa: F401  (puts the package on the path)
 import pytest
+from autoscaling_play import START, Play, joining, serving  # noqa: F401
 from world.aws.autoscaling import decisions, requests
-from world.aws.autoscaling.decisions import End, Launch, Moment
+from world.aws.autoscaling.decisions import End, Moment
 from world.aws.autoscaling.model import (
     ABANDON,
     CONTINUE,
     LAUNCHING,
     TERMINATING,
-    Group,
     Hook,
     Member,
     State,
 )
-from world.aws.autoscaling.notices import Announce
 from world.aws.errors import ApiError
-
-START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-
-
-class Play:
-    """A group that lives in the test: launches succeed at once, time passes when told."""
-
-    def __init__(self, desired: int = 0, **settings):
-        self.now = START
-        self.ids = itertools.count(1)
-        self.announced: list[Announce] = []
-        self.ended: list[str] = []
-        self.group = Group(
-            name="nvme-nodes",
-            arn="arn:aws:autoscaling:us-west-2:123456789012:autoScalingGroup:u:autoScalingGroupName/nvme-nodes",
-            created_at=START,
-            min_size=0,
-            max_size=10,
-            desired=desired,
-            subnets={"subnet-a": "us-west-2a", "subnet-b": "us-west-2b", "subnet-c": "us-west-2c"},
-            **settings,
-        )
-
-    def moment(self) -> Moment:
-        return Moment(self.now, lambda: f"id-{next(self.ids)}")
-
-    def settle(self, effects) -> None:
-        while effects:
-            following = []
-            for effect in effects:
-                if isinstance(effect, Announce):
-                    self.announced.append(effect)
-                elif isinstance(effect, End):
-                    self.ended.append(effect.instance_id)
-                else:
-                    following += self._launch(effect)
-            effects = following
-
-    def _launch(self, effect: Launch):
-        member = Member(
-            id=f"i-{next(self.ids):04d}",
-            zone=effect.activity.zone,
-            subnet_id=effect.activity.subnet_id,
-            instance_type="m5d.4xlarge",
-            image_id="ami-1",
-            template={"Version": "1"},
-            state=State.PENDING,
-            joined_at=self.now,
-            activity=effect.activity,
-        )
-        decisions.launched(self.group, effect.activity, member, self.moment())
-        return decisions.advance(self.group, self.moment())
-
-    def scale(self, desired: int) -> None:
-        requests.set_desired(self.group, desired, self.now)
-        self.settle(decisions.balance(self.group, self.moment()))
-
-    def pass_time(self, seconds: float) -> None:
-        self.now += dt.timedelta(seconds=seconds)
-        self.settle(decisions.advance(self.group, self.moment()))
-
-    def boot(self) -> None:
-        for member in list(self.group.members.values()):
-            self.settle(decisions.ec2_running(self.group, member, self.moment()))
-
-    def gone(self, member: Member) -> None:
-        self.settle(decisions.ec2_gone(self.group, member, self.moment()))
-
-    def hook(self, name: str, transition: str, heartbeat: int = 60, result: str = ABANDON) -> None:
-        self.group.hooks[name] = Hook(name, transition, heartbeat, result)
-
-    def complete(self, member: Member, hook: str, result: str, token: str | None = None) -> None:
-        parameters = {
-            "LifecycleHookName": hook,
-            "LifecycleActionResult": result,
-            "InstanceId": member.id,
-        }
-        if token:
-            parameters["LifecycleActionToken"] = token
-        self.settle(requests.complete(self.group, parameters, self.moment()))
-
-    def beat(self, member: Member, hook: str) -> None:
-        _, action = requests.active_action(self.group, hook, member.id, None)
-        decisions.beat(action, self.moment())
-
-    @property
-    def members(self) -> list[Member]:
-        return list(self.group.members.values())
-
-    def states(self) -> list[State]:
-        return [member.state for member in self.members]
-
-    def types(self) -> list[str]:
-        return [announce.detail_type for announce in self.announced]
-
-
-@pytest.fixture
-def joining() -> Play:
-    """One instance that waits for the join hook."""
-    play = Play()
-    play.hook("join", LAUNCHING)
-    play.scale(1)
-    return play
-
-
-@pytest.fixture
-def serving() -> Play:
-    """One instance in service, with a drain hook on the group."""
-    play = Play()
-    play.scale(1)
-    play.boot()
-    play.hook("drain", TERMINATING)
-    return play
 
 
 def test_without_hooks_an_instance_serves_once_it_runs():
@@ -303,61 +188,6 @@ def test_scale_in_of_a_joining_instance_runs_its_terminate_hook(joining):
     assert joining.ended == [member.id]
 
 
-def test_an_abandoned_drain_retains_the_instance_where_the_group_says_so(serving):
-    serving.group.retain_on_abandon = True
-    serving.scale(0)
-    member = serving.members[0]
-    serving.complete(member, "drain", ABANDON)
-    assert (member.state, serving.ended) == (State.TERMINATING_RETAINED, [])
-
-
-def test_a_timed_out_drain_with_default_abandon_retains_too(serving):
-    serving.group.retain_on_abandon = True
-    serving.scale(0)
-    serving.pass_time(60)
-    assert serving.states() == [State.TERMINATING_RETAINED]
-
-
-def test_retention_has_no_effect_on_continue(serving):
-    serving.group.retain_on_abandon = True
-    serving.scale(0)
-    member = serving.members[0]
-    serving.complete(member, "drain", CONTINUE)
-    assert serving.ended == [member.id]
-
-
-def test_without_the_policy_an_abandoned_drain_ends_the_instance(serving):
-    serving.scale(0)
-    member = serving.members[0]
-    serving.complete(member, "drain", ABANDON)
-    assert serving.ended == [member.id]
-
-
-def test_retained_and_terminating_members_do_not_count(serving):
-    serving.group.retain_on_abandon = True
-    member = serving.members[0]
-    _, effects = requests.terminate(serving.group, member, False, serving.moment())
-    serving.settle(effects)
-    assert member.state == State.TERMINATING_WAIT
-    assert [m.state for m in serving.members if m is not member] == [State.PENDING]
-    serving.complete(member, "drain", ABANDON)
-    assert member.state == State.TERMINATING_RETAINED
-    assert len(serving.group.counting()) == serving.group.desired == 1
-
-
-def test_a_retained_instance_ends_by_call_without_hooks_and_without_replacement(serving):
-    serving.group.retain_on_abandon = True
-    serving.scale(0)
-    member = serving.members[0]
-    serving.complete(member, "drain", ABANDON)
-    _, effects = requests.terminate(serving.group, member, False, serving.moment())
-    serving.settle(effects)
-    assert serving.ended == [member.id]
-    serving.gone(member)
-    assert serving.members == []
-    assert serving.group.desired == 0
-
-
 def test_terminating_with_decrement_shrinks_the_group(serving):
     member = serving.members[0]
     activity, effects = requests.terminate(serving.group, member, True, serving.moment())
@@ -502,14 +332,3 @@ def test_a_forced_deletion_ends_everything_without_hooks(serving):
         requests.delete(serving.group, False, serving.moment())
     effects = requests.delete(serving.group, True, serving.moment())
     assert effects == [End(member.id)]
-
-
-def test_ending_a_retained_instance_with_decrement_shrinks_the_group_too(serving):
-    serving.group.retain_on_abandon = True
-    member = serving.members[0]
-    _, effects = requests.terminate(serving.group, member, False, serving.moment())
-    serving.settle(effects)
-    serving.complete(member, "drain", ABANDON)
-    _, effects = requests.terminate(serving.group, member, True, serving.moment())
-    serving.settle(effects)
-    assert serving.group.desired == 0
