@@ -141,8 +141,9 @@ def _quiet(results: dict[str, Any]) -> str:
 
 The event of a launch is held back until volumes and worker are there; then it is let go. The label that runs the worker
 is set already, as the worker would go with it: where it is not, `schedule-worker` makes one call of Kubernetes more.
-A cold function that talks to Kubernetes asks once where its API server is. Invocations of functions are listed, and not
-counted among the calls of AWS.
+A cold function that talks to Kubernetes asks once where its API server is, and asks rather than being told at its
+deployment: a cluster that is made again under its name is somewhere else. So a join with cold functions may make more
+calls of AWS than was aimed at. Invocations of functions are listed, and not counted among the calls of AWS.
 
 {table(("", "cold", "warm"), rows)}"""
 
@@ -198,6 +199,9 @@ From the spawn of the process until it asks the runtime API for its first call, 
 [a function that does nothing](../infra/local/bench/hello-world) with the same runtime and profile; both in the local
 Lambda service. What AWS adds, the micro VM and the loading of the package, is the same for all but for its size.
 `first answer` is from the spawn to the answer to a call that is refused before any neighbour is asked.
+
+What a function does more than the other is to read the system's trusted certificates, and, if it talks to Kubernetes, to
+ask where the API server is. Both could be put off until the first call, which would then take as much longer.
 
 {table(("function", "median, ratio", "shortest, ratio", "first answer, ratio", "median, ms", "shortest, ms"), rows)}"""
 
