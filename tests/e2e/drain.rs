@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::story::{drain, expect_gone};
+use crate::story::{drain, expect_gone, expect_joined};
 use crate::world::{Group, Machine, TWO_DISKS, WriteType, eventually};
 
 #[tokio::test]
@@ -104,7 +104,7 @@ async fn started_by_hand_a_drain_ends_the_instance_and_nothing_replaces_it() {
 }
 
 #[tokio::test]
-async fn started_by_hand_a_drain_leaves_the_instance_when_told_so() {
+async fn a_drain_by_hand_that_leaves_the_instance_is_undone_by_a_join_only_once_its_mark_is_gone() {
     let group = Group::with_nodes("case-keep-instance", TWO_DISKS, 1).await;
     let instance = &group.in_service(1).await[0];
     let input = json!({"instanceId": instance, "terminate": false});
@@ -116,6 +116,13 @@ async fn started_by_hand_a_drain_leaves_the_instance_when_told_so() {
     assert_eq!(group.state(instance).await.as_deref(), Some("InService"));
     assert!(group.world.cordoned(instance).await);
     assert_eq!(group.world.volumes(instance).await, vec![]);
+    let join = json!({"instanceId": instance});
+    let refused = group.world.run(Machine::Join, &join, 60).await;
+    refused.expect("superseded");
+    assert!(group.world.cordoned(instance).await);
+    group.world.take_back(instance).await;
+    group.world.run(Machine::Join, &join, 240).await.expect("joined");
+    expect_joined(&group, instance, 2).await;
     group.delete().await;
 }
 

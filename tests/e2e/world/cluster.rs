@@ -59,6 +59,18 @@ impl World {
             .expect("the label is taken off");
     }
 
+    /// Takes the drain's mark and the cordon off an instance's node, as the README tells its reader.
+    pub(crate) async fn take_back(&self, instance: &str) {
+        let (node, _) = self.node_address(instance).await;
+        let nodes: Api<Node> = Api::all(self.kube.clone());
+        let patch = Patch::Merge(json!({"metadata": {"annotations": {"tidegate.dev/drain-since": null}}}));
+        nodes
+            .patch(&node, &PatchParams::default(), &patch)
+            .await
+            .expect("the mark is taken off");
+        nodes.uncordon(&node).await.expect("the node is uncordoned");
+    }
+
     /// The keys of the taints of an instance's node.
     pub(crate) async fn taints(&self, instance: &str) -> Vec<String> {
         let taints = self
