@@ -102,7 +102,8 @@ def _run(paths: Paths, tools: Path, settings: Settings) -> int:
 
 
 def _up(paths: Paths, tools: Path) -> int:
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # SIGINT too: a shell that puts a command into the background has it ignored, and Python keeps that.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     paths.logs.mkdir(parents=True, exist_ok=True)
     with (paths.world / "up.lock").open("w") as lock:
