@@ -45,6 +45,7 @@ build: ## the functions as Lambda deploys them, and the programs of the local wo
 .PHONY: package
 package: ## the functions for AWS (arm64; ARGS="--x86-64" for the other), before sam deploy
 	@$(tools)
+	zig=$$(infra/local/setup/cross.sh); export PATH="$$zig:$$PATH"
 	cargo lambda build --release --locked --workspace --lambda-dir target/lambda $(or $(ARGS),--arm64)
 
 .PHONY: up
