@@ -5,6 +5,7 @@
 //! the functions call a decision with what the adapters saw and carry out what it says.
 
 pub mod cache;
+pub mod claim;
 pub mod deadline;
 pub mod disks;
 pub mod error;

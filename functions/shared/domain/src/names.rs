@@ -16,6 +16,8 @@ pub const WORKER_LABEL: &str = "tidegate.dev/alluxio-worker";
 pub const DRAIN_SINCE_ANNOTATION: &str = "tidegate.dev/drain-since";
 /// When the node's worker was last decommissioned (RFC 3339): the wait for idle clients counts from here.
 pub const DECOMMISSIONED_AT_ANNOTATION: &str = "tidegate.dev/decommissioned-at";
+/// Which execution works on the node: JSON with its ARN under `execution`.
+pub const EXECUTION_ANNOTATION: &str = "tidegate.dev/execution";
 /// Keeps everything off a node until its cache is ready. Cluster Autoscaler knows the prefix and does not take
 /// the taint for a reason to launch yet another node.
 pub const STARTUP_TAINT: &str = "startup-taint.cluster-autoscaler.kubernetes.io/tidegate";

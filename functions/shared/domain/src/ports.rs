@@ -52,6 +52,12 @@ pub trait AutoScaling {
     async fn retains(&self, group: &str) -> Result<bool>;
 }
 
+/// Step Functions.
+pub trait Executions {
+    /// Whether that execution is running; not so where Step Functions knows none of that ARN (any more).
+    async fn running(&self, execution: &str) -> Result<bool>;
+}
+
 /// EC2.
 pub trait Instances {
     /// The instance-store disks of a type that are SSDs behind NVMe; empty where it has none.

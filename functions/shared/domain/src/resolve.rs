@@ -20,6 +20,15 @@ pub enum Direction {
 }
 
 impl Direction {
+    /// The direction, as state machines and their names spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Join => "join",
+            Self::Drain => "drain",
+        }
+    }
+
     /// The lifecycle transition of that direction, as Auto Scaling spells it.
     #[must_use]
     pub const fn transition(self) -> &'static str {

@@ -1,0 +1,438 @@
+//! Which of several executions about one node does the work: the one whose claim stands on the node.
+//!
+//! Triggers come several at once for one instance, and an execution cannot know of another before both are under way.
+//! So each writes its claim onto the node before it changes anything else, in a patch that is refused where the node has
+//! changed since it was looked at: of two that race, one looks again and finds the other's claim.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorName, Result};
+use crate::names;
+use crate::node::{Node, NodeChange};
+use crate::resolve::Direction;
+use crate::subject::Hook;
+
+/// A deadline must be earlier by more than this to be a reason to take a node over. What is one happening to Auto
+/// Scaling and EC2 arrives as several triggers some seconds apart, and their deadlines lie as far apart; a takeover
+/// begins the passes through the worker's files anew, which costs as long as it would gain.
+const EARLIER: SignedDuration = SignedDuration::from_secs(30);
+
+/// An execution's claim on a node, and what it is to come to in the end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Claim {
+    /// The ARN of the execution.
+    pub execution: String,
+    /// Which way it takes the node.
+    pub direction: Direction,
+    /// The hook that it completes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hook: Option<Hook>,
+    /// When it must have decided.
+    pub deadline: Timestamp,
+    /// Whether it ends the instance although no hook waits.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub terminate: bool,
+}
+
+/// What an execution does about a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It writes this claim.
+    Take(Claim),
+    /// This claim is its own: nothing to write.
+    Hold(Claim),
+    /// Another one does the work, and why.
+    GiveWay(String),
+}
+
+impl Claim {
+    /// The claim that stands on a node; none where there is none, or nobody can read it.
+    #[must_use]
+    pub fn on(node: &Node) -> Option<Self> {
+        serde_json::from_str(node.annotations.get(names::EXECUTION_ANNOTATION)?).ok()
+    }
+
+    /// Adds the claim to a change of a node.
+    ///
+    /// # Errors
+    /// `Defect` where it cannot be written as JSON.
+    pub fn note(&self, change: &mut NodeChange) -> Result<()> {
+        let text = serde_json::to_string(self).map_err(|error| {
+            Error::new(ErrorName::Defect, format!("the claim cannot be written: {error}"))
+        })?;
+        change.annotations.insert(names::EXECUTION_ANNOTATION, Some(text));
+        Ok(())
+    }
+
+    /// The execution that must be asked about before [`decide`]: another one whose end changes the decision.
+    #[must_use]
+    pub fn rival<'a>(&self, other: Option<&'a Self>) -> Option<&'a str> {
+        other
+            .filter(|other| other.execution != self.execution && self.same_stack(other) && !self.wins(other))
+            .map(|other| other.execution.as_str())
+    }
+
+    /// A drain need not know whether the node's join is still running.
+    fn wins(&self, other: &Self) -> bool {
+        self.direction == Direction::Drain && other.direction == Direction::Join
+    }
+
+    /// Whether both are executions of one stack's state machines, by their ARNs
+    /// (`arn:aws:states:us-west-2:123456789012:execution:tidegate-node-drain:name`). About those of another stack,
+    /// which may have looked after the node before, nothing can be asked.
+    fn same_stack(&self, other: &Self) -> bool {
+        let stem = |claim: &Self| {
+            let (machine, _) = claim.execution.rsplit_once(':')?;
+            machine.strip_suffix(claim.direction.as_str()).map(str::to_owned)
+        };
+        stem(self).is_some() && stem(self) == stem(other)
+    }
+
+    /// Whether the instance is ended when this has come to a good end: a drain that completes its hook ends it too.
+    const fn ends_instance(&self) -> bool {
+        self.terminate || (matches!(self.direction, Direction::Drain) && self.hook.is_some())
+    }
+
+    /// Whether this wants something that the other would not do.
+    fn adds_to(&self, other: &Self) -> bool {
+        (self.hook.is_some() && other.hook.is_none())
+            || (self.ends_instance() && !other.ends_instance())
+            || other.deadline.duration_since(self.deadline) > EARLIER
+    }
+
+    /// The same with what the other wanted.
+    fn with_wishes_of(self, other: &Self) -> Self {
+        Self {
+            hook: self.hook.or_else(|| other.hook.clone()),
+            deadline: self.deadline.min(other.deadline),
+            terminate: self.terminate || other.terminate,
+            ..self
+        }
+    }
+}
+
+/// Decides whether an execution takes a node. `other_runs` says whether the execution of the claim that stands there is
+/// still running, where it is [`Claim::rival`].
+///
+/// Drain wins over join. Of the same kind the first stays, unless a later one wants more: then that one takes over with
+/// the wishes of both. Each takeover adds something, so there is an end of them.
+#[must_use]
+pub fn decide(mine: Claim, other: Option<&Claim>, other_runs: bool) -> Decision {
+    let Some(other) = other else {
+        return Decision::Take(mine);
+    };
+    if other.execution == mine.execution {
+        return Decision::Hold(other.clone());
+    }
+    if mine.rival(Some(other)).is_none() || !other_runs {
+        return Decision::Take(mine);
+    }
+    if mine.direction == other.direction && mine.adds_to(other) {
+        return Decision::Take(mine.with_wishes_of(other));
+    }
+    let does = match other.direction {
+        Direction::Join => "joins",
+        Direction::Drain => "drains",
+    };
+    Decision::GiveWay(format!("execution {} {does} this node already", other.execution))
+}
+
+/// Why an execution that had a node has it no longer; none where it has. Its hook, its deadline and whether the instance
+/// is to be ended are the other's now.
+#[must_use]
+pub fn taken_over(node: &Node, execution: &str, direction: Direction) -> Option<String> {
+    let holder = Claim::on(node)?;
+    let theirs = holder.execution != execution
+        && (holder.direction == direction || holder.direction == Direction::Drain);
+    theirs.then(|| {
+        format!(
+            "node {} was taken over by execution {}",
+            node.name, holder.execution
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const MACHINES: &str = "arn:aws:states:us-west-2:123456789012:execution:tidegate-node-";
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("valid")
+    }
+
+    fn hook() -> Hook {
+        Hook {
+            name: "tidegate-node-drain".into(),
+            heartbeat_seconds: 300,
+            global_seconds: 30_000,
+            default_result: "ABANDON".into(),
+        }
+    }
+
+    fn claim(name: &str, direction: Direction, deadline: i64) -> Claim {
+        Claim {
+            execution: format!("{MACHINES}{}:{name}", direction.as_str()),
+            direction,
+            hook: None,
+            deadline: at(deadline),
+            terminate: false,
+        }
+    }
+
+    fn drain(name: &str, deadline: i64) -> Claim {
+        claim(name, Direction::Drain, deadline)
+    }
+
+    fn with_hook(claim: Claim) -> Claim {
+        Claim {
+            hook: Some(hook()),
+            ..claim
+        }
+    }
+
+    fn ending(claim: Claim) -> Claim {
+        Claim {
+            terminate: true,
+            ..claim
+        }
+    }
+
+    /// All that can be wrong with one node within a second.
+    fn triggers() -> Vec<Claim> {
+        vec![
+            drain("spot", 120),
+            drain("spot-again", 121),
+            with_hook(drain("terminate-action", 3_600)),
+            with_hook(drain("terminate-action-again", 3_601)),
+            drain("state-change", 3_602),
+            drain("drift-drain-i-1-1", 3_600),
+            ending(drain("person", 3_605)),
+            drain("person-in-a-hurry", 600),
+        ]
+    }
+
+    /// Calls `f` with each order of the items.
+    fn in_every_order<T: Clone>(items: &[T], f: &mut impl FnMut(&[T])) {
+        fn orders<T: Clone>(items: &mut [T], fixed: usize, f: &mut impl FnMut(&[T])) {
+            if fixed == items.len() {
+                return f(items);
+            }
+            for place in fixed..items.len() {
+                items.swap(fixed, place);
+                orders(items, fixed + 1, f);
+                items.swap(fixed, place);
+            }
+        }
+        orders(&mut items.to_vec(), 0, f);
+    }
+
+    /// Lets executions claim one node in that order, all of them running unless they have given way; answers the claim that
+    /// stands there in the end, and those that gave way at once.
+    fn play(order: &[Claim]) -> (Claim, BTreeSet<String>) {
+        let mut node = Node::default();
+        let mut gave_way = BTreeSet::new();
+        for mine in order {
+            let other = Claim::on(&node);
+            let runs = mine
+                .rival(other.as_ref())
+                .is_some_and(|arn| !gave_way.contains(arn));
+            match decide(mine.clone(), other.as_ref(), runs) {
+                Decision::Take(claim) => write(&mut node, &claim),
+                Decision::Hold(_) => panic!("{} has not claimed the node before", mine.execution),
+                Decision::GiveWay(reason) => {
+                    let holder = other.expect("another's claim");
+                    assert!(reason.contains(&holder.execution), "{reason}");
+                    gave_way.insert(mine.execution.clone());
+                }
+            }
+        }
+        let owner = Claim::on(&node).expect("a claim");
+        (owner, gave_way)
+    }
+
+    fn write(node: &mut Node, claim: &Claim) {
+        let mut change = NodeChange::default();
+        claim.note(&mut change).expect("written");
+        for (key, value) in change.annotations {
+            node.annotations.insert(key.to_owned(), value.expect("set"));
+        }
+    }
+
+    #[test]
+    fn in_every_order_of_triggers_one_execution_remains_and_does_what_all_of_them_wanted() {
+        let mut orders = 0;
+        in_every_order(&triggers(), &mut |order| {
+            orders += 1;
+            let (owner, gave_way) = play(order);
+            let node = Node {
+                annotations: [(
+                    names::EXECUTION_ANNOTATION.to_owned(),
+                    serde_json::to_string(&owner).expect("JSON"),
+                )]
+                .into(),
+                ..Node::default()
+            };
+            let remaining: Vec<_> = order
+                .iter()
+                .filter(|claim| !gave_way.contains(&claim.execution))
+                .filter(|claim| taken_over(&node, &claim.execution, claim.direction).is_none())
+                .map(|claim| &claim.execution)
+                .collect();
+            assert_eq!(remaining, [&owner.execution], "{order:#?}");
+            assert_eq!(owner.hook, Some(hook()), "{order:#?}");
+            assert!(owner.ends_instance(), "{order:#?}");
+            assert!(owner.deadline.duration_since(at(120)) <= EARLIER, "{order:#?}");
+        });
+        assert_eq!(orders, 40_320);
+    }
+
+    #[test]
+    fn without_a_hook_the_wish_to_end_the_instance_survives_every_order() {
+        let unhooked: Vec<_> = triggers()
+            .into_iter()
+            .filter(|claim| claim.hook.is_none())
+            .collect();
+        in_every_order(&unhooked, &mut |order| {
+            let (owner, _) = play(order);
+            assert!(owner.terminate, "{order:#?}");
+            assert_eq!(owner.hook, None, "{order:#?}");
+        });
+    }
+
+    #[test]
+    fn no_order_makes_more_takeovers_than_there_are_things_to_want() {
+        // A hook, the instance's end, and one for each deadline that is a reason to take over.
+        let most = 2 + 2;
+        in_every_order(&triggers(), &mut |order| {
+            let (_, gave_way) = play(order);
+            let first_and_takeovers = order.len() - gave_way.len();
+            assert!(first_and_takeovers <= 1 + most, "{order:#?}");
+        });
+    }
+
+    #[test]
+    fn a_drain_wins_over_joins_in_every_order() {
+        let meeting = [
+            with_hook(claim("launch-action", Direction::Join, 1_800)),
+            claim("drift-join-i-1-1", Direction::Join, 60),
+            with_hook(drain("terminate-action", 3_600)),
+            drain("spot", 120),
+        ];
+        in_every_order(&meeting, &mut |order| {
+            let (owner, _) = play(order);
+            assert_eq!(owner.direction, Direction::Drain, "{order:#?}");
+            assert!(owner.deadline >= at(120), "a join's wishes are none of a drain's");
+            for join in order.iter().filter(|claim| claim.direction == Direction::Join) {
+                let mut node = Node::default();
+                write(&mut node, &owner);
+                assert!(
+                    taken_over(&node, &join.execution, Direction::Join).is_some(),
+                    "{order:#?}"
+                );
+            }
+        });
+    }
+
+    #[test]
+    fn a_join_that_wants_more_takes_over_from_a_join() {
+        let launched = with_hook(claim("launch-action", Direction::Join, 1_800));
+        let by_hand = claim("person", Direction::Join, 600);
+        in_every_order(&[launched, by_hand], &mut |order| {
+            let (owner, _) = play(order);
+            assert_eq!((owner.hook, owner.deadline), (Some(hook()), at(600)));
+        });
+    }
+
+    #[test]
+    fn what_an_ended_execution_wanted_is_over() {
+        let ended = with_hook(ending(drain("ended", 10)));
+        let mine = drain("mine", 3_600);
+        assert_eq!(decide(mine.clone(), Some(&ended), false), Decision::Take(mine));
+    }
+
+    #[test]
+    fn an_execution_that_claimed_before_holds_with_the_wishes_that_it_took_over() {
+        let before = with_hook(drain("mine", 120));
+        let again = decide(drain("mine", 3_600), Some(&before), false);
+        assert_eq!(again, Decision::Hold(before));
+    }
+
+    #[test]
+    fn nobody_is_asked_about_where_it_changes_nothing() {
+        let mine = drain("mine", 3_600);
+        let of_another_stack = Claim {
+            execution: "arn:aws:states:us-west-2:123456789012:execution:old-node-drain:e-1".into(),
+            ..drain("e-1", 3_600)
+        };
+        let by_hand = Claim {
+            execution: "me".into(),
+            ..drain("e-1", 3_600)
+        };
+        for other in [
+            None,
+            Some(mine.clone()),
+            Some(claim("joined", Direction::Join, 1_800)),
+            Some(of_another_stack),
+            Some(by_hand),
+        ] {
+            assert_eq!(mine.rival(other.as_ref()), None);
+            assert!(
+                !matches!(decide(mine.clone(), other.as_ref(), true), Decision::GiveWay(_)),
+                "{other:?}"
+            );
+        }
+        let join = claim("launch-action", Direction::Join, 1_800);
+        assert_eq!(join.rival(Some(&mine)), Some(mine.execution.as_str()));
+        assert_eq!(
+            mine.rival(Some(&drain("other", 0))),
+            Some(format!("{MACHINES}drain:other").as_str())
+        );
+    }
+
+    #[test]
+    fn deadlines_that_are_nearly_the_same_are_no_reason_to_take_over() {
+        let holder = drain("holder", 1_000);
+        let with = |deadline| decide(drain("mine", deadline), Some(&holder), true);
+        assert!(matches!(with(970), Decision::GiveWay(_)));
+        assert!(matches!(with(969), Decision::Take(claim) if claim.deadline == at(969)));
+    }
+
+    #[test]
+    fn a_drain_whose_hook_ends_the_instance_is_not_taken_over_to_end_it() {
+        let holder = with_hook(drain("terminate-action", 1_000));
+        assert!(matches!(
+            decide(ending(drain("person", 1_000)), Some(&holder), true),
+            Decision::GiveWay(_)
+        ));
+    }
+
+    #[test]
+    fn a_claim_is_read_as_it_was_written_and_what_is_none_counts_as_none() {
+        for claim in triggers() {
+            let mut node = Node::default();
+            write(&mut node, &claim);
+            assert_eq!(Claim::on(&node), Some(claim));
+        }
+        for text in ["", "{}", "null", r#"{"execution": 1}"#] {
+            let node = Node {
+                annotations: [(names::EXECUTION_ANNOTATION.to_owned(), text.to_owned())].into(),
+                ..Node::default()
+            };
+            assert_eq!(Claim::on(&node), None, "{text}");
+            assert_eq!(taken_over(&node, "mine", Direction::Drain), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_drain_goes_on_whatever_a_join_claims() {
+        let mut node = Node::default();
+        write(&mut node, &claim("launch-action", Direction::Join, 1_800));
+        assert_eq!(taken_over(&node, "mine", Direction::Drain), None);
+    }
+}
