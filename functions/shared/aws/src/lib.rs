@@ -1,4 +1,4 @@
-//! Auto Scaling, the cluster's access data at EKS, and the EKS login.
+//! Auto Scaling, the cluster's access data at EKS, the EKS login, and executions of Step Functions.
 //!
 //! Wiring of a function:
 //!
@@ -18,9 +18,11 @@ mod configuration;
 mod eks;
 mod errors;
 mod login;
+mod running;
 
 pub use auto_scaling::Groups;
 pub use configuration::configuration;
 pub use eks::{ClusterAccess, cluster_access};
 pub use errors::classify;
 pub use login::EksLogin;
+pub use running::RunningExecutions;
