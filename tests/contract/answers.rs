@@ -3,17 +3,50 @@
 use serde_json::json;
 use tidegate_domain::cache::{Progress, Totals};
 use tidegate_domain::outcome::{
-    DrainOutcome, EvictOutcome, LabelOutcome, RetireOutcome, VolumesOutcome, WorkerOutcome,
+    CordonOutcome, DrainOutcome, EvictOutcome, LabelOutcome, RetireOutcome, VolumesOutcome, WorkerOutcome,
 };
 
 use crate::scene::Asked;
 use crate::walker::Reply;
 
 pub(crate) fn labelled(asked: &Asked) -> Reply {
+    let wishes = label_node::Wishes {
+        node: asked.call.node.clone(),
+        deadline: asked.call.frame.deadline,
+    };
+    labelled_with(asked, wishes)
+}
+
+/// The node was labelled, and others that join it wanted more.
+pub(crate) fn labelled_with(asked: &Asked, wishes: label_node::Wishes) -> Reply {
     let facts = label_node::Facts {
         node_name: Some("node-1".to_owned()),
+        wishes: Some(wishes),
     };
     asked.says(LabelOutcome::Labelled, "node node-1 is labelled", facts)
+}
+
+/// The node is this execution's, and nobody else wanted anything.
+pub(crate) fn cordoned(asked: &Asked) -> Reply {
+    cordoned_with(asked, own_wishes(asked))
+}
+
+/// What the execution itself wants.
+pub(crate) fn own_wishes(asked: &Asked) -> cordon_node::Wishes {
+    cordon_node::Wishes {
+        node: asked.call.node.clone(),
+        deadline: asked.call.frame.deadline,
+        terminate: asked.payload["terminate"] == json!(true),
+    }
+}
+
+/// The node is this execution's, with what those want that it took it over from.
+pub(crate) fn cordoned_with(asked: &Asked, wishes: cordon_node::Wishes) -> Reply {
+    let facts = cordon_node::Facts {
+        node_name: Some("node-1".to_owned()),
+        wishes: Some(wishes),
+    };
+    asked.says(CordonOutcome::Cordoned, "node node-1 is cordoned", facts)
 }
 
 pub(crate) fn no_node(asked: &Asked) -> Reply {

@@ -1,11 +1,11 @@
 //! Drains of instances whose terminate hook waits, from the event to the outcome.
 
 use serde_json::{Value, json};
-use tidegate_domain::outcome::{DrainOutcome, EvictOutcome, RetireOutcome};
+use tidegate_domain::outcome::{CordonOutcome, DrainOutcome, EvictOutcome, RetireOutcome};
 use tidegate_domain::resolve::Direction;
 
 use crate::account::{Account, DRAIN_LIMIT, GROUP, lifecycle_action};
-use crate::answers::{blocked, drained, evicted, forced, never_saved, retired, retiring, saving};
+use crate::answers::{blocked, cordoned, drained, evicted, forced, never_saved, retired, retiring, saving};
 use crate::ending::Ending;
 use crate::scene::Scene;
 use crate::walker::MOST_EVENTS;
@@ -16,6 +16,7 @@ const GRACE: u32 = 120;
 /// A drain in which every function answers at once that all is well.
 pub(crate) fn drain(input: Value, account: Account) -> Scene {
     Scene::new(Direction::Drain, input, account)
+        .on("cordon-node", cordoned)
         .on("evict-pods", evicted)
         .on("drain-cache", drained)
         .on("retire-worker", retired)
@@ -66,6 +67,9 @@ fn after_waiting() -> Ending {
 fn no_node() -> Ending {
     let reason = "instance i-0123456789abcdef0 is no node";
     terminating(true)
+        .on("cordon-node", move |asked| {
+            asked.says(CordonOutcome::Absent, reason, cordon_node::Facts::default())
+        })
         .on("evict-pods", move |asked| {
             asked.says(EvictOutcome::Absent, reason, evict_pods::Facts::default())
         })

@@ -5,7 +5,7 @@ use tidegate_domain::error::{Error, ErrorName};
 use tidegate_domain::resolve::Direction;
 
 use crate::account::{Account, DRAIN_LIMIT, GROUP, INSTANCE, lifecycle_action};
-use crate::answers::{blocked, drained, evicted, never_saved, retired, saving};
+use crate::answers::{blocked, cordoned, drained, evicted, never_saved, retired, saving};
 use crate::drain::{drain, terminating};
 use crate::ending::Ending;
 use crate::errors::LAMBDA_ERRORS;
@@ -13,10 +13,11 @@ use crate::faults::Failure;
 use crate::scene::{Asked, auto_scaling_fails, hook_over};
 use crate::walker::{MOST_EVENTS, Reply};
 
-const STEPS: [&str; 3] = ["evict-pods", "drain-cache", "retire-worker"];
+const STEPS: [&str; 4] = ["cordon-node", "evict-pods", "drain-cache", "retire-worker"];
 
 fn well(function: &str, asked: &Asked) -> Reply {
     match function {
+        "cordon-node" => cordoned(asked),
         "evict-pods" => evicted(asked),
         "drain-cache" => drained(asked),
         _ => retired(asked),
@@ -192,6 +193,19 @@ fn a_saved_worker_that_cannot_be_retired_lets_the_instance_go_after_deadline_and
 }
 
 #[test]
+fn a_node_that_cannot_be_claimed_in_time_is_left_to_what_its_branches_see() {
+    let ending = terminating(true)
+        .on("cordon-node", |asked| asked.fails("KubernetesUnavailable"))
+        .on("evict-pods", |asked| asked.fails("KubernetesUnavailable"))
+        .on("drain-cache", |asked| asked.fails("KubernetesUnavailable"))
+        .play();
+    ending.assert_outcome("retained", "what the worker holds could not be seen");
+    assert_eq!(ending.hook_results(), ["ABANDON"]);
+    let over = ending.seconds - i64::from(DRAIN_LIMIT);
+    assert!((0..300).contains(&over), "{over} s after the deadline");
+}
+
+#[test]
 fn an_outage_of_all_neighbours_for_two_days_fits_into_an_executions_history() {
     let account = Account::with_instance("Terminating:Wait").with_heartbeat(3_600);
     for input in [
@@ -199,6 +213,7 @@ fn an_outage_of_all_neighbours_for_two_days_fits_into_an_executions_history() {
         json!({ "instanceId": INSTANCE, "deadlineSeconds": 172_800 }),
     ] {
         let ending = drain(input, account.clone())
+            .on("cordon-node", |asked| asked.fails("KubernetesUnavailable"))
             .on("evict-pods", |asked| asked.fails("KubernetesUnavailable"))
             .on("drain-cache", |asked| asked.fails("AlluxioUnavailable"))
             .play();
@@ -247,6 +262,7 @@ fn a_hook_lives_through_an_outage_also_where_its_heart_beats_fast() {
             }
         };
         let ending = drain(lifecycle_action(Direction::Drain, GROUP), account)
+            .on("cordon-node", healed(cordoned))
             .on("evict-pods", healed(evicted))
             .on("drain-cache", healed(drained))
             .play();
@@ -333,7 +349,7 @@ fn a_drain_that_cannot_find_out_what_it_is_about_stalls_and_leaves_the_hook() {
 
 #[test]
 fn an_outcome_of_another_release_fails_the_drain_and_is_named_where_it_would_decide() {
-    for step in ["drain-cache", "retire-worker"] {
+    for step in ["cordon-node", "drain-cache", "retire-worker"] {
         let ending = unknown_outcome(step);
         let failure = ending.result.as_ref().expect_err("it fails");
         assert_eq!(failure.error, "Defect");

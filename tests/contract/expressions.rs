@@ -6,7 +6,7 @@ use tidegate_domain::error::ErrorName;
 
 use crate::definition::machines;
 use crate::ending::Ending;
-use crate::{drain, drain_by_hand, drain_in_trouble, join, join_in_trouble};
+use crate::{claims, drain, drain_by_hand, drain_in_trouble, join, join_in_trouble};
 
 fn joins() -> Vec<Ending> {
     let single = [
@@ -27,6 +27,7 @@ fn joins() -> Vec<Ending> {
     ];
     let several = [
         Vec::from(join::overtaken()),
+        vec![claims::joined_with_the_wishes_of_another()],
         Vec::from(join::unfit()),
         Vec::from(join::out_of_time()),
         Vec::from(join_in_trouble::outage("KubernetesRefused", 100)),
@@ -41,10 +42,15 @@ fn joins() -> Vec<Ending> {
 }
 
 fn drains() -> Vec<Ending> {
-    [drain::all(), drain_by_hand::all(), drain_in_trouble::all()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        drain::all(),
+        drain_by_hand::all(),
+        drain_in_trouble::all(),
+        claims::drains(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 #[test]

@@ -7,6 +7,7 @@
 
 mod account;
 mod answers;
+mod claims;
 mod definition;
 mod drain;
 mod drain_by_hand;

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use tidegate_domain::outcome::{
-    DrainOutcome, EvictOutcome, LabelOutcome, ResolveOutcome, RetireOutcome, VolumesOutcome, WorkerOutcome,
+    CordonOutcome, DrainOutcome, EvictOutcome, LabelOutcome, ResolveOutcome, RetireOutcome, VolumesOutcome,
+    WorkerOutcome,
 };
 
 use crate::definition::{Scope, list, machines};
@@ -18,6 +19,7 @@ fn outcomes(function: &str) -> &'static [&'static str] {
         "label-node" => LabelOutcome::ALL,
         "provision-volumes" => VolumesOutcome::ALL,
         "schedule-worker" => WorkerOutcome::ALL,
+        "cordon-node" => CordonOutcome::ALL,
         "evict-pods" => EvictOutcome::ALL,
         "drain-cache" => DrainOutcome::ALL,
         "retire-worker" => RetireOutcome::ALL,

@@ -34,6 +34,8 @@ pub(crate) struct Asked {
     pub(crate) at: Timestamp,
     /// The call.
     pub(crate) call: FunctionCall,
+    /// All of it.
+    pub(crate) payload: Value,
 }
 
 impl Asked {
@@ -215,6 +217,9 @@ impl Scene {
         if name == "resolve-node" {
             return self.resolve(payload);
         }
+        if name == "cordon-node" {
+            FunctionCall::read::<cordon_node::CordonCall>(payload).unwrap_or_else(|error| refused(&error));
+        }
         if name == "drain-cache" {
             FunctionCall::read::<drain_cache::DrainCall>(payload).unwrap_or_else(|error| refused(&error));
         }
@@ -223,11 +228,16 @@ impl Scene {
             FunctionCall::read::<Option<evict_pods::Progress>>(progress)
                 .unwrap_or_else(|error| refused(&error));
         }
-        let call = FunctionCall::read(payload).unwrap_or_else(|error| refused(&error));
+        let call: FunctionCall = FunctionCall::read(payload).unwrap_or_else(|error| refused(&error));
         let Some(answer) = self.functions.get_mut(name) else {
             panic!("the scene does not say what {name} answers");
         };
-        answer(&Asked { before, at, call })
+        answer(&Asked {
+            before,
+            at,
+            call,
+            payload: payload.clone(),
+        })
     }
 
     fn resolve(&self, payload: &Value) -> Reply {

@@ -8,12 +8,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidegate_domain::cache::{Idle, IdleWait, Pass, Phase, Progress, Totals, Worker, WorkerLoad, next_phase};
+use tidegate_domain::claim::taken_over;
 use tidegate_domain::deadline::retry_after_seconds;
 use tidegate_domain::error::Result;
 use tidegate_domain::names;
 use tidegate_domain::node::{Node, NodeChange};
 use tidegate_domain::outcome::{Answer, DrainOutcome};
 use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock, Nodes, Pods};
+use tidegate_domain::resolve::Direction;
 use tidegate_lambda::{Call, Reply, Serve, Unit};
 
 /// Between two looks at the world.
@@ -138,6 +140,9 @@ where
             let reason = format!("instance {} is no node: it has no worker", subject.instance_id);
             return Ok(Step::Done(DrainOutcome::Absent, reason));
         };
+        if let Some(reason) = taken_over(&node, &session.call.execution, Direction::Drain) {
+            return Ok(Step::Done(DrainOutcome::Superseded, reason));
+        }
         let Some(host) = node.internal_ip.clone() else {
             return Ok(Step::Done(
                 DrainOutcome::Absent,

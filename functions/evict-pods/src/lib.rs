@@ -5,12 +5,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tidegate_domain::claim::taken_over;
 use tidegate_domain::deadline::retry_after_seconds;
 use tidegate_domain::error::Result;
 use tidegate_domain::evict::{Fate, clear, cordon, fate, patience_ends, settled};
 use tidegate_domain::node::{Node, Pod};
 use tidegate_domain::outcome::{Answer, EvictOutcome};
 use tidegate_domain::ports::{Changed, Clock, Eviction, Nodes, Pods};
+use tidegate_domain::resolve::Direction;
 use tidegate_lambda::{Call, Reply, Serve};
 
 /// Between two rounds of evictions: a budget that was used up may have room again.
@@ -83,6 +85,9 @@ impl<Cluster: Nodes + Pods, C: Clock> EvictPods<Cluster, C> {
                 let reason = format!("instance {} is no node: no pods to evict", call.node.instance_id);
                 return Ok(Answer::new(EvictOutcome::Absent, reason, facts));
             };
+            if let Some(reason) = taken_over(&node, &call.execution, Direction::Drain) {
+                return Ok(Answer::new(EvictOutcome::Superseded, reason, facts));
+            }
             let now = self.clock.now();
             let Some(change) = cordon(&node, now) else {
                 let since = node.draining_since().unwrap_or(now);

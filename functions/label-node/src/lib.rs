@@ -1,21 +1,27 @@
-//! Finds the node of an instance and labels it with what is known of its disks.
+//! Finds the node of an instance, claims it for one join and labels it with what is known of its disks.
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
+use tidegate_domain::claim::{Claim, Decision, decide};
 use tidegate_domain::deadline::retry_after_seconds;
 use tidegate_domain::error::Result;
 use tidegate_domain::join::{Step, label};
-use tidegate_domain::node::Node;
+use tidegate_domain::node::{Node, NodeChange};
 use tidegate_domain::outcome::{Answer, LabelOutcome};
-use tidegate_domain::ports::{Changed, Clock, Nodes};
+use tidegate_domain::ports::{Changed, Clock, Executions, Nodes};
+use tidegate_domain::resolve::Direction;
+use tidegate_domain::subject::Subject;
 use tidegate_lambda::{Call, Reply, Serve};
 
 /// The function.
-pub struct LabelNode<N, C> {
+pub struct LabelNode<N, E, C> {
     /// The cluster's nodes.
     pub nodes: N,
+    /// The other executions.
+    pub executions: E,
     /// Time.
     pub clock: C,
     /// How long a call watches for the node.
@@ -29,20 +35,24 @@ pub struct LabelNode<N, C> {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Facts {
-    /// The node, once it is there.
+    /// The name of the node, once it is there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_name: Option<String>,
+    /// What the execution goes on with, once the node is its own.
+    #[serde(flatten)]
+    pub wishes: Option<Wishes>,
 }
 
-impl Facts {
-    fn of(node: &Node) -> Self {
-        Self {
-            node_name: Some(node.name.clone()),
-        }
-    }
+/// What this execution, and those that it took the node over from, want.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Wishes {
+    /// The node, with the hook that is to be completed.
+    pub node: Subject,
+    /// When all must be decided.
+    pub deadline: Timestamp,
 }
 
-impl<N: Nodes, C: Clock> LabelNode<N, C> {
+impl<N: Nodes, E: Executions, C: Clock> LabelNode<N, E, C> {
     async fn answer(&self, call: &Call) -> Result<Answer<LabelOutcome, Facts>> {
         let subject = &call.node;
         let watch = if call.frame.age_seconds(self.clock.now()) < i64::from(self.boot_seconds) {
@@ -55,22 +65,8 @@ impl<N: Nodes, C: Clock> LabelNode<N, C> {
             .find(subject, Duration::from_secs(watch.into()))
             .await?
         {
-            let facts = Facts::of(&node);
-            let change = match label(&node, subject) {
-                Step::Superseded(reason) => return Ok(Answer::new(LabelOutcome::Superseded, reason, facts)),
-                Step::Nothing => {
-                    return Ok(Answer::new(
-                        LabelOutcome::Labelled,
-                        format!("node {} is labelled", node.name),
-                        facts,
-                    ));
-                }
-                Step::Change(change) => change,
-            };
-            if self.nodes.change(&node, &change).await? == Changed::Done {
-                let layout = &subject.disk_layout;
-                let reason = format!("node {} is labelled: disks {layout}", node.name);
-                return Ok(Answer::new(LabelOutcome::Labelled, reason, facts));
+            if let Some(answer) = self.claim_and_label(call, &node).await? {
+                return Ok(answer);
             }
         }
         let now = self.clock.now();
@@ -89,9 +85,59 @@ impl<N: Nodes, C: Clock> LabelNode<N, C> {
             Facts::default(),
         ))
     }
+
+    /// None where the node has changed meanwhile.
+    async fn claim_and_label(&self, call: &Call, node: &Node) -> Result<Option<Answer<LabelOutcome, Facts>>> {
+        let subject = &call.node;
+        let mut facts = Facts {
+            node_name: Some(node.name.clone()),
+            wishes: None,
+        };
+        let mut change = match label(node, subject) {
+            Step::Superseded(reason) => {
+                return Ok(Some(Answer::new(LabelOutcome::Superseded, reason, facts)));
+            }
+            Step::Nothing => NodeChange::default(),
+            Step::Change(change) => change,
+        };
+        let mine = Claim {
+            execution: call.execution.clone(),
+            direction: Direction::Join,
+            hook: subject.hook.clone(),
+            deadline: call.frame.deadline,
+            terminate: false,
+        };
+        let other = Claim::on(node);
+        let runs = match mine.rival(other.as_ref()) {
+            Some(rival) => self.executions.running(rival).await?,
+            None => false,
+        };
+        let claim = match decide(mine, other.as_ref(), runs) {
+            Decision::GiveWay(reason) => {
+                return Ok(Some(Answer::new(LabelOutcome::Superseded, reason, facts)));
+            }
+            Decision::Hold(claim) => claim,
+            Decision::Take(claim) => {
+                claim.note(&mut change)?;
+                claim
+            }
+        };
+        if change != NodeChange::default() && self.nodes.change(node, &change).await? != Changed::Done {
+            return Ok(None);
+        }
+        facts.wishes = Some(Wishes {
+            node: Subject {
+                hook: claim.hook,
+                ..subject.clone()
+            },
+            deadline: claim.deadline,
+        });
+        let reason = format!("node {} is labelled: disks {}", node.name, subject.disk_layout);
+        Ok(Some(Answer::new(LabelOutcome::Labelled, reason, facts)))
+    }
 }
 
-impl<N: Nodes, C: Clock> Serve for LabelNode<N, C> {
+impl<N: Nodes, E: Executions, C: Clock> Serve for LabelNode<N, E, C> {
     async fn serve(&self, payload: Value) -> Result<Reply> {
         let call: Call = Call::read(&payload)?;
         Ok(Reply::of(&self.answer(&call).await?)?.about(&call.node))

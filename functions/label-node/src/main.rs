@@ -13,6 +13,7 @@ async fn main() -> ExitCode {
         let settings = Settings::from_environment();
         Ok(LabelNode {
             nodes: tidegate_wiring::cluster(FUNCTION, &settings).await?,
+            executions: tidegate_wiring::executions(),
             clock: SystemClock,
             watch_seconds: settings.number("WATCH_SECONDS")?,
             boot_seconds: settings.number("BOOT_SECONDS")?,

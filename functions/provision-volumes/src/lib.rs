@@ -65,7 +65,7 @@ impl<Cluster: Nodes + Volumes + Pods, C: Clock> ProvisionVolumes<Cluster, C> {
                 Answer::again(VolumesOutcome::Waiting, reason, again, facts)
             });
         };
-        if let Some(reason) = superseded(&node) {
+        if let Some(reason) = superseded(&node, &call.execution) {
             return Ok(Answer::new(VolumesOutcome::Superseded, reason, facts));
         }
         let only = Some((names::PROVISIONER_NAMESPACE, names::PROVISIONER_SELECTOR));

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
+use tidegate_domain::claim::taken_over;
 use tidegate_domain::deadline::retry_after_seconds;
 use tidegate_domain::error::Result;
 use tidegate_domain::names;
 use tidegate_domain::node::{Node, Pod, Volume};
 use tidegate_domain::outcome::{Answer, RetireOutcome};
 use tidegate_domain::ports::{CacheMaster, Changed, Clock, Nodes, Pods, Volumes};
+use tidegate_domain::resolve::Direction;
 use tidegate_domain::retire::{VolumeFate, in_service, pull_levers, volume_fate};
 use tidegate_lambda::{Call, Reply, Serve, Unit};
 
@@ -52,6 +54,9 @@ impl<Cluster: Nodes + Pods + Volumes, Master: CacheMaster, C: Clock> RetireWorke
             return Ok(Answer::new(RetireOutcome::Absent, reason, facts));
         };
         facts.node_name = Some(node.name.clone());
+        if let Some(reason) = taken_over(&node, &call.execution, Direction::Drain) {
+            return Ok(Answer::new(RetireOutcome::Superseded, reason, facts));
+        }
         if let Some(host) = node.internal_ip.as_deref()
             && let Some(reason) = in_service(self.master.worker(host).await?.as_ref())
         {

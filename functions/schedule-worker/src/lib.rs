@@ -87,7 +87,7 @@ impl<Cluster: Nodes + Pods, Master: CacheMaster, C: Clock> ScheduleWorker<Cluste
             node_name: Some(node.name.clone()),
             ..Facts::default()
         };
-        match pull_worker_lever(&node, subject) {
+        match pull_worker_lever(&node, subject, &call.execution) {
             Step::Superseded(reason) => Ok(Err(Look::Done(Answer::new(
                 WorkerOutcome::Superseded,
                 reason,
@@ -156,7 +156,7 @@ impl<Cluster: Nodes + Pods, Master: CacheMaster, C: Clock> ScheduleWorker<Cluste
             let reason = format!("instance {} is no node any more", call.node.instance_id);
             return Ok(Look::NotYet(reason, facts));
         };
-        let change = match open(&node) {
+        let change = match open(&node, &call.execution) {
             Step::Superseded(reason) => {
                 return Ok(Look::Done(Answer::new(WorkerOutcome::Superseded, reason, facts)));
             }

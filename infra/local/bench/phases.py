@@ -23,6 +23,7 @@ _TASKS = {
     "LabelNode": "label-node",
     "ProvisionVolumes": "provision-volumes",
     "ScheduleWorker": "schedule-worker",
+    "CordonNode": "cordon-node",
     "EvictPods": "evict-pods",
     "DrainCache": "drain-cache",
     "RetireWorker": "retire-worker",

@@ -18,6 +18,7 @@ FUNCTIONS = (
     "label-node",
     "provision-volumes",
     "schedule-worker",
+    "cordon-node",
     "evict-pods",
     "drain-cache",
     "retire-worker",

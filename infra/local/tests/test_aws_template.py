@@ -17,6 +17,7 @@ FUNCTIONS = [
     "label-node",
     "provision-volumes",
     "schedule-worker",
+    "cordon-node",
     "evict-pods",
     "drain-cache",
     "retire-worker",

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::cache::{Worker, WorkerState};
+use crate::claim::taken_over;
 use crate::disks::{Disk, expected_cache_bytes};
 use crate::names;
 use crate::node::{Node, NodeChange, Pod, Volume, VolumePhase};
+use crate::resolve::Direction;
 use crate::subject::Subject;
 
 /// A worker that has not been heard for longer is not counted as in service. The master asks for a heartbeat every
@@ -17,7 +19,7 @@ const FRESH_CONTACT_SECONDS: u64 = 60;
 /// What to do with a node on its way in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// It is being drained: the join gives way.
+    /// It is being drained, or another execution joins it: this join gives way.
     Superseded(String),
     /// Change it.
     Change(NodeChange),
@@ -30,6 +32,7 @@ pub enum Step {
 pub fn label(node: &Node, subject: &Subject) -> Step {
     step(
         node,
+        being_drained(node),
         [
             (names::INSTANCE_ID_LABEL, subject.instance_id.as_str()),
             (names::FAST_DISK_LABEL, names::FAST_DISK_NVME),
@@ -40,14 +43,15 @@ pub fn label(node: &Node, subject: &Subject) -> Step {
 
 /// The label that runs a worker on a node.
 #[must_use]
-pub fn pull_worker_lever(node: &Node, subject: &Subject) -> Step {
-    step(node, [(names::WORKER_LABEL, subject.disk_layout.as_str())])
+pub fn pull_worker_lever(node: &Node, subject: &Subject, execution: &str) -> Step {
+    let label = (names::WORKER_LABEL, subject.disk_layout.as_str());
+    step(node, superseded(node, execution), [label])
 }
 
 /// Opens a node for work.
 #[must_use]
-pub fn open(node: &Node) -> Step {
-    match superseded(node) {
+pub fn open(node: &Node, execution: &str) -> Step {
+    match superseded(node, execution) {
         Some(reason) => Step::Superseded(reason),
         None if node.startup_taint => Step::Change(NodeChange {
             remove_startup_taint: true,
@@ -57,15 +61,19 @@ pub fn open(node: &Node) -> Step {
     }
 }
 
-/// Why a join of that node gives way; none where it need not.
+/// Why a join of that node, by that execution, gives way once it has claimed the node; none where it need not.
 #[must_use]
-pub fn superseded(node: &Node) -> Option<String> {
+pub fn superseded(node: &Node, execution: &str) -> Option<String> {
+    being_drained(node).or_else(|| taken_over(node, execution, Direction::Join))
+}
+
+fn being_drained(node: &Node) -> Option<String> {
     node.draining_since()
         .map(|since| format!("node {} is being drained since {since}", node.name))
 }
 
-fn step<const N: usize>(node: &Node, wanted: [(&'static str, &str); N]) -> Step {
-    if let Some(reason) = superseded(node) {
+fn step<const N: usize>(node: &Node, gives_way: Option<String>, wanted: [(&'static str, &str); N]) -> Step {
+    if let Some(reason) = gives_way {
         return Step::Superseded(reason);
     }
     let labels: BTreeMap<_, _> = wanted
@@ -334,8 +342,8 @@ mod tests {
         let node = draining();
         for step in [
             label(&node, &subject()),
-            pull_worker_lever(&node, &subject()),
-            open(&node),
+            pull_worker_lever(&node, &subject(), "e-1"),
+            open(&node, "e-1"),
         ] {
             assert!(matches!(step, Step::Superseded(_)), "{step:?}");
         }
@@ -344,13 +352,35 @@ mod tests {
     #[test]
     fn a_node_is_opened_once() {
         assert!(matches!(
-            open(&Node {
-                startup_taint: true,
-                ..Node::default()
-            }),
+            open(
+                &Node {
+                    startup_taint: true,
+                    ..Node::default()
+                },
+                "e-1"
+            ),
             Step::Change(_)
         ));
-        assert_eq!(open(&Node::default()), Step::Nothing);
+        assert_eq!(open(&Node::default(), "e-1"), Step::Nothing);
+    }
+
+    #[test]
+    fn after_its_claim_a_join_gives_way_to_whoever_took_the_node_over() {
+        let claim = r#"{"execution": "e-2", "direction": "join", "deadline": "2026-01-01T00:00:00Z"}"#;
+        let node = Node {
+            annotations: [(names::EXECUTION_ANNOTATION.to_owned(), claim.to_owned())].into(),
+            startup_taint: true,
+            ..Node::default()
+        };
+        for step in [pull_worker_lever(&node, &subject(), "e-1"), open(&node, "e-1")] {
+            assert!(
+                matches!(&step, Step::Superseded(reason) if reason.contains("e-2")),
+                "{step:?}"
+            );
+        }
+        for step in [pull_worker_lever(&node, &subject(), "e-2"), open(&node, "e-2")] {
+            assert!(matches!(step, Step::Change(_)), "{step:?}");
+        }
     }
 
     #[test]

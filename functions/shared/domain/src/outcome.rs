@@ -46,7 +46,7 @@ outcomes! {
         Waiting = "waiting",
         /// It did not become a node in time.
         Expired = "expired",
-        /// The node is being drained.
+        /// The node is being drained, or another execution joins it.
         Superseded = "superseded",
     }
 }
@@ -62,7 +62,7 @@ outcomes! {
         Unfit = "unfit",
         /// The volumes did not appear in time, and nothing says that the node is to blame.
         Expired = "expired",
-        /// The node is being drained.
+        /// The node is being drained, or another execution joins it.
         Superseded = "superseded",
     }
 }
@@ -78,7 +78,19 @@ outcomes! {
         Unfit = "unfit",
         /// The worker did not register in time, and nothing says that the node is to blame.
         Expired = "expired",
-        /// The node is being drained.
+        /// The node is being drained, or another execution joins it.
+        Superseded = "superseded",
+    }
+}
+
+outcomes! {
+    /// Outcomes of `cordon-node`.
+    CordonOutcome {
+        /// The node is cordoned, and this execution's to drain.
+        Cordoned = "cordoned",
+        /// The instance is no node.
+        Absent = "absent",
+        /// Another execution drains the node, and does all that this one would.
         Superseded = "superseded",
     }
 }
@@ -92,6 +104,8 @@ outcomes! {
         Waiting = "waiting",
         /// The instance is no node.
         Absent = "absent",
+        /// Another execution has taken the node over, and does the rest.
+        Superseded = "superseded",
     }
 }
 
@@ -106,6 +120,8 @@ outcomes! {
         Absent = "absent",
         /// Time is up, and the worker still holds what exists nowhere else.
         Incomplete = "incomplete",
+        /// Another execution has taken the node over, and does the rest.
+        Superseded = "superseded",
     }
 }
 
@@ -120,6 +136,8 @@ outcomes! {
         InService = "in-service",
         /// The instance is no node: nothing to take away.
         Absent = "absent",
+        /// Another execution has taken the node over, and does the rest.
+        Superseded = "superseded",
     }
 }
 

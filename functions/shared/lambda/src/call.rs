@@ -11,6 +11,8 @@ use tidegate_domain::subject::Subject;
 pub struct Call {
     /// The node, as `resolve-node` found it.
     pub node: Subject,
+    /// The ARN of the execution that calls.
+    pub execution: String,
     /// The frame of time.
     #[serde(flatten)]
     pub frame: Frame,

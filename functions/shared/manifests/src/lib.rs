@@ -40,10 +40,11 @@ macro_rules! rbac {
 }
 
 /// The rights of each function that talks to Kubernetes, as they stand beside it.
-const RBAC: [&str; 6] = [
+const RBAC: [&str; 7] = [
     rbac!("label-node"),
     rbac!("provision-volumes"),
     rbac!("schedule-worker"),
+    rbac!("cordon-node"),
     rbac!("evict-pods"),
     rbac!("drain-cache"),
     rbac!("retire-worker"),

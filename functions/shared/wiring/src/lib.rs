@@ -1,6 +1,8 @@
-//! What the mains of several functions wire in the same way: the cluster's API server, the Alluxio masters.
+//! What the mains of several functions wire in the same way: the cluster's API server, the Alluxio masters,
+//! executions.
 
 use tidegate_alluxio::{AlluxioMaster, Login};
+use tidegate_aws::RunningExecutions;
 use tidegate_domain::error::Result;
 use tidegate_kubernetes::Cluster;
 use tidegate_lambda::Settings;
@@ -17,6 +19,12 @@ pub async fn cluster(function: &'static str, settings: &Settings) -> Result<Clus
         &access.certificate_authority,
         move |refused| login.token(refused),
     )
+}
+
+/// The executions of this region.
+#[must_use]
+pub const fn executions() -> RunningExecutions {
+    RunningExecutions::on_demand()
 }
 
 /// The masters of `ALLUXIO_MASTERS`, as the user `ALLUXIO_USER`.

@@ -1,0 +1,120 @@
+//! Claims the node for one drain and cordons it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tidegate_domain::claim::{Claim, Decision, decide};
+use tidegate_domain::error::Result;
+use tidegate_domain::evict::cordon;
+use tidegate_domain::node::NodeChange;
+use tidegate_domain::outcome::{Answer, CordonOutcome};
+use tidegate_domain::ports::{Changed, Clock, Executions, Nodes};
+use tidegate_domain::resolve::Direction;
+use tidegate_domain::subject::Subject;
+use tidegate_lambda::{Call, Reply, Serve};
+
+/// The function.
+pub struct CordonNode<N, E, C> {
+    /// The cluster's nodes.
+    pub nodes: N,
+    /// The other executions.
+    pub executions: E,
+    /// Time.
+    pub clock: C,
+}
+
+/// The call.
+#[derive(Clone, Debug, Deserialize)]
+pub struct CordonCall {
+    #[serde(flatten)]
+    call: Call,
+    /// Whether the execution ends the instance although no hook waits.
+    terminate: bool,
+}
+
+/// What was seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Facts {
+    /// The node's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_name: Option<String>,
+    /// What the execution goes on with, once the node is its own.
+    #[serde(flatten)]
+    pub wishes: Option<Wishes>,
+}
+
+/// What this execution, and those that it took the node over from, want.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Wishes {
+    /// The node, with the hook that is to be completed.
+    pub node: Subject,
+    /// When all must be decided.
+    pub deadline: Timestamp,
+    /// Whether the instance is ended although no hook waits.
+    pub terminate: bool,
+}
+
+impl<N: Nodes, E: Executions, C: Clock> CordonNode<N, E, C> {
+    async fn answer(
+        &self,
+        CordonCall { call, terminate }: &CordonCall,
+    ) -> Result<Answer<CordonOutcome, Facts>> {
+        let subject = &call.node;
+        while let Some(node) = self.nodes.find(subject, Duration::ZERO).await? {
+            let mine = Claim {
+                execution: call.execution.clone(),
+                direction: Direction::Drain,
+                hook: subject.hook.clone(),
+                deadline: call.frame.deadline,
+                terminate: *terminate,
+            };
+            let other = Claim::on(&node);
+            let runs = match mine.rival(other.as_ref()) {
+                Some(rival) => self.executions.running(rival).await?,
+                None => false,
+            };
+            let mut facts = Facts {
+                node_name: Some(node.name.clone()),
+                wishes: None,
+            };
+            let mut change = cordon(&node, self.clock.now()).unwrap_or_default();
+            let mut reason = format!("node {} is cordoned", node.name);
+            let claim = match decide(mine, other.as_ref(), runs) {
+                Decision::GiveWay(reason) => {
+                    return Ok(Answer::new(CordonOutcome::Superseded, reason, facts));
+                }
+                Decision::Hold(claim) => claim,
+                Decision::Take(claim) => {
+                    claim.note(&mut change)?;
+                    if let Some(other) = other.filter(|_| runs) {
+                        reason = format!("{reason}, taken over from execution {}", other.execution);
+                    }
+                    claim
+                }
+            };
+            if change == NodeChange::default() || self.nodes.change(&node, &change).await? == Changed::Done {
+                facts.wishes = Some(Wishes {
+                    node: Subject {
+                        hook: claim.hook,
+                        ..subject.clone()
+                    },
+                    deadline: claim.deadline,
+                    terminate: claim.terminate,
+                });
+                return Ok(Answer::new(CordonOutcome::Cordoned, reason, facts));
+            }
+        }
+        let reason = format!("instance {} is no node: nothing to cordon", subject.instance_id);
+        Ok(Answer::new(CordonOutcome::Absent, reason, Facts::default()))
+    }
+}
+
+impl<N: Nodes, E: Executions, C: Clock> Serve for CordonNode<N, E, C> {
+    async fn serve(&self, payload: Value) -> Result<Reply> {
+        let call: CordonCall = Call::read(&payload)?;
+        Ok(Reply::of(&self.answer(&call).await?)?.about(&call.call.node))
+    }
+}
