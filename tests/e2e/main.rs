@@ -8,6 +8,7 @@
 #![allow(clippy::expect_used, clippy::panic)]
 
 mod by_hand;
+mod claims;
 mod drain;
 mod faults;
 mod join;

@@ -17,7 +17,7 @@ async fn functions_that_are_killed_half_way_are_called_again() {
         .world
         .write("/case-killed/cache", WriteType::MustCache, &host)
         .await;
-    for function in ["evict-pods", "drain-cache", "retire-worker"] {
+    for function in ["cordon-node", "evict-pods", "drain-cache", "retire-worker"] {
         group.world.kill_next_call(function, 150).await;
     }
     drain(&group, &instance).await.expect("drained");

@@ -31,6 +31,8 @@ impl Machine {
 pub(crate) struct Execution {
     pub(crate) arn: String,
     pub(crate) status: String,
+    /// Its input, as it was sent.
+    pub(crate) input: String,
     /// Its output, where it succeeded.
     pub(crate) output: Value,
     /// Its error, where it failed.
@@ -110,6 +112,7 @@ impl World {
             Ok(Execution {
                 arn: arn.to_owned(),
                 status: answer.status().as_str().to_owned(),
+                input: answer.input().unwrap_or_default().to_owned(),
                 output,
                 error: answer.error().unwrap_or_default().to_owned(),
                 cause: answer.cause().unwrap_or_default().to_owned(),
@@ -148,6 +151,24 @@ impl World {
         }
         found.sort();
         found.into_iter().map(|(_, arn)| arn).collect()
+    }
+
+    /// The states that an execution entered, in order.
+    pub(crate) async fn states_of(&self, arn: &str) -> Vec<String> {
+        let mut pages = self
+            .sfn
+            .get_execution_history()
+            .execution_arn(arn)
+            .into_paginator()
+            .items()
+            .send();
+        let mut states = Vec::new();
+        while let Some(event) = pages.next().await {
+            let event = event.expect("GetExecutionHistory");
+            let entered = event.state_entered_event_details();
+            states.extend(entered.map(|details| details.name().to_owned()));
+        }
+        states
     }
 
     /// Waits for the end of the first execution that an event started for that instance.
