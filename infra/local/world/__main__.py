@@ -1,4 +1,4 @@
-"""The local world: `python -m world up | down | env | status | apiserver` (the Makefile's `up`, `down`, `env`)."""
+"""The local world: `python -m world up | down | env | status | apiserver | event` (the Makefile's `up`, `down`, `env`)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 from .alluxio.process import end_recorded, start_ticks
@@ -50,6 +52,8 @@ def main() -> int:
         plane = ControlPlane(paths.world, tools)
         (plane.stop_apiserver if options.action == "stop" else plane.start_apiserver)()
         return 0
+    if options.command == "event":
+        return _event(paths, options)
     settings = Settings(
         tuple(options.groups.split(",")),
         tuple(options.layouts.split(",")),
@@ -68,6 +72,7 @@ def _options() -> argparse.Namespace:
         "env": "print what a shell needs to talk to it",
         "status": "whether it is up, as exit status",
         "apiserver": "take the API server away, or bring it back",
+        "event": "let AWS warn of instances: spot, rebalance, health",
     }.items():
         command = commands.add_parser(name, help=text)
         if name in ("up", "run"):
@@ -76,6 +81,12 @@ def _options() -> argparse.Namespace:
             command.add_argument("--parameters", type=_parameters, default={}, help="JSON object: parameters of the stack")
         if name == "apiserver":
             command.add_argument("action", choices=("stop", "start"))
+        if name == "event":
+            command.add_argument("kind", choices=("spot", "rebalance", "health"))
+            command.add_argument("instances", nargs="+", help="ids of EC2 instances; one Health event names all of them")
+            command.add_argument("--after", type=float, default=120.0, help="spot: seconds until the instance is gone")
+            command.add_argument("--code", default="AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED", help="health: type of the event")
+            command.add_argument("--in-days", type=float, default=14.0, help="health: when the change is to happen")
     return parser.parse_args()
 
 
@@ -218,6 +229,21 @@ def _env(paths: Paths, tools: Path) -> int:
     print("unset AWS_PROFILE AWS_SESSION_TOKEN")
     print(f'export PATH="{tools}/bin:$PATH"')
     return 0
+
+
+def _event(paths: Paths, options: argparse.Namespace) -> int:
+    if not paths.endpoints.exists():
+        _say("no world is up: start one with make up")
+        return 1
+    url = f"{json.loads(paths.endpoints.read_text())['aws']}/local-api/warnings/{options.kind}"
+    given = {"instanceIds": options.instances, "afterSeconds": options.after, "code": options.code, "inDays": options.in_days}
+    request = urllib.request.Request(url, json.dumps(given).encode(), {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=30):
+            return 0
+    except urllib.error.HTTPError as error:
+        _say(json.loads(error.read())["message"])
+        return 1
 
 
 def _say(text: str) -> None:

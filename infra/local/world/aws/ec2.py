@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.instances import Instance
 
+from . import warnings
 from .config import Config
 from .errors import ApiError
 from .timers import Timers
@@ -21,10 +22,18 @@ from .wire import Call
 
 log = logging.getLogger(__name__)
 
-STATES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopped": 80}
+STATES = {
+    "pending": 0,
+    "running": 16,
+    "shutting-down": 32,
+    "terminated": 48,
+    "stopping": 64,
+    "stopped": 80,
+}
 
 Listener = Callable[[str, str], None]
-"""Told (instance id, state) after each change."""
+"""Told (instance id, state) after each change, and (instance id, RECLAIMED) before a Spot end."""
+RECLAIMED = "reclaimed"
 
 
 class Bus(Protocol):
@@ -164,6 +173,38 @@ class Ec2:
             self._set(instance, "shutting-down")
             self._timers.after(self._config.pace.shutdown, lambda i=instance: self._ended(i))
 
+    def interrupt(self, instance_id: str, seconds: float) -> None:
+        """A Spot interruption: the warning now, and after so many seconds EC2 ends the instance.
+
+        Errors: ApiError InvalidInstanceID.NotFound.
+        """
+        instance = self.instance(instance_id)
+        self._bus.emit(*warnings.spot_interruption(instance.id, self._zone(instance)))
+        self._timers.after(seconds, lambda: self._reclaim(instance))
+
+    def _reclaim(self, instance: Instance) -> None:
+        with self._lock:
+            if instance.id in self._ending or instance.state == "terminated":
+                return
+        for listener in self._listeners:
+            listener(instance.id, RECLAIMED)
+        self.end([instance.id])
+
+    def recommend_rebalance(self, instance_id: str) -> None:
+        instance = self.instance(instance_id)
+        self._bus.emit(*warnings.rebalance(instance.id, self._zone(instance)))
+
+    def instance(self, instance_id: str) -> Instance:
+        """Errors: ApiError InvalidInstanceID.NotFound."""
+        return self._known([instance_id])[instance_id]
+
+    @staticmethod
+    def _zone(instance: Instance) -> str:
+        return str(instance.placement.zone)
+
+    def is_gone(self, instance_id: str) -> bool:
+        return bool(self.backend.get_instance(instance_id).state == "terminated")
+
     def _booted(self, instance: Instance) -> None:
         with self._lock:
             if instance.id in self._ending or instance.state != "pending":
@@ -191,11 +232,26 @@ class Ec2:
         for listener in self._listeners:
             listener(instance.id, state)
 
-    def handle(self, call: Call) -> dict[str, Any] | None:
-        """TerminateInstances is played here; everything else is moto's."""
-        if call.operation != "TerminateInstances" or call.params.get("DryRun"):
-            return None
-        ids = call.params.get("InstanceIds", [])
+    def _stop(self, instance: Instance) -> None:
+        if instance.state not in ("pending", "running"):
+            return
+        self._set(instance, "stopping")
+        self._timers.after(self._config.pace.shutdown, lambda: self._follow(instance, "stopping", "stopped"))
+
+    def _start(self, instance: Instance) -> None:
+        if instance.state != "stopped":
+            return
+        self._set(instance, "pending")
+        self._timers.after(self._config.pace.boot, lambda: self._booted(instance))
+
+    def _follow(self, instance: Instance, before: str, after: str) -> None:
+        # An instance may be terminated while it stops.
+        with self._lock:
+            if instance.id in self._ending or instance.state != before:
+                return
+        self._set(instance, after)
+
+    def _known(self, ids: list[str]) -> dict[str, Instance]:
         known = {instance.id: instance for instance in self.backend.all_instances()}
         unknown = [instance_id for instance_id in ids if instance_id not in known]
         if unknown:
@@ -206,10 +262,27 @@ class Ec2:
                 f"The instance {noun} '{', '.join(unknown)}' {verb} not exist",
                 400,
             )
+        return {instance_id: known[instance_id] for instance_id in ids}
+
+    def handle(self, call: Call) -> dict[str, Any] | None:
+        """Terminate-, Stop- and StartInstances are played here; everything else is moto's."""
+        if call.params.get("DryRun"):
+            return None
+        played: dict[str, tuple[str, Callable[[Instance], None]]] = {
+            "TerminateInstances": ("TerminatingInstances", lambda i: self.end([i.id])),
+            "StopInstances": ("StoppingInstances", self._stop),
+            "StartInstances": ("StartingInstances", self._start),
+        }
+        if call.operation not in played:
+            return None
+        answer, change = played[call.operation]
+        ids = call.params.get("InstanceIds", [])
+        known = self._known(ids)
         before = {i: (known[i].state, known[i].state_code) for i in ids}
-        self.end(ids)
+        for instance_id in ids:
+            change(known[instance_id])
         return {
-            "TerminatingInstances": [
+            answer: [
                 {
                     "InstanceId": i,
                     "PreviousState": {"Name": before[i][0], "Code": before[i][1]},

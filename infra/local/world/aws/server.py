@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import threading
 from typing import Any
@@ -14,6 +15,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
+from . import warnings
 from .admin import Admin
 from .authorization import Authorizer
 from .autoscaling.engine import Engine
@@ -161,6 +163,7 @@ class AwsEndpoint:
         route = self.admin.route
         route("GET", "health", lambda *_: self.health())
         route("POST", "events", lambda given, _: self.bus.admin(given))
+        route("POST", "warnings/(spot|rebalance|health)", self._warn)
         route("GET", "events", lambda *_: self.bus.faults.view())
         route("POST", "lambda/([^/]+)/kill-next", self._kill_next)
         route("POST", "eks", self._set_cluster)
@@ -182,6 +185,25 @@ class AwsEndpoint:
     def _kill_next(self, given: dict[str, Any], found: Any) -> dict[str, Any]:
         self.functions.kill_next(found.group(1), float(given.get("afterMillis", 0)))
         return {"function": found.group(1)}
+
+    def _warn(self, given: dict[str, Any], found: Any) -> dict[str, Any]:
+        ids = list(given["instanceIds"])
+        if found.group(1) == "health":
+            start = dt.datetime.now(dt.UTC) + dt.timedelta(days=float(given.get("inDays", 14)))
+            code = given.get("code", warnings.RETIREMENT)
+            change = [self.ec2.instance(i).id for i in ids]
+            self.bus.emit(
+                *warnings.scheduled_change(
+                    change, code, start, self.config.account, self.config.region
+                )
+            )
+        for instance_id in ids if found.group(1) != "health" else []:
+            if found.group(1) == "spot":
+                seconds = float(given.get("afterSeconds", warnings.SPOT_SECONDS))
+                self.ec2.interrupt(instance_id, seconds)
+            else:
+                self.ec2.recommend_rebalance(instance_id)
+        return {"warned": ids}
 
     def _set_cluster(self, given: dict[str, Any], _: Any) -> dict[str, Any]:
         self.eks.set_endpoint(given["endpoint"], given["certificateAuthority"])

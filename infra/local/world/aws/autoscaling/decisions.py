@@ -253,7 +253,7 @@ def _in_service(group: Group, member: Member, moment: Moment) -> list[Effect]:
 
 
 def _leave(group: Group, member: Member, moment: Moment) -> list[Effect]:
-    if member.retain_next:
+    if member.retain_next and not member.reclaimed:
         member.retain_next = False
         member.state = State.TERMINATING_RETAINED
         abandoned = next((a for a in member.actions if a.result == ABANDON), None)
@@ -273,7 +273,7 @@ def ec2_running(group: Group, member: Member, moment: Moment) -> list[Effect]:
 
 def ec2_ending(group: Group, member: Member, moment: Moment) -> list[Effect]:
     """EC2 ends the instance. When the group did not ask for it, no hook can hold it."""
-    if member.ending:
+    if member.ending or member.reclaimed:
         return []
     was_counting = member in group.counting()
     if member.state in JOINING:
@@ -303,7 +303,9 @@ def ec2_ending(group: Group, member: Member, moment: Moment) -> list[Effect]:
 
 
 def ec2_gone(group: Group, member: Member, moment: Moment) -> list[Effect]:
-    """The instance is `terminated`: it is no longer a member."""
+    """The instance is `terminated`: it is no longer a member, unless hooks run that hold only its membership."""
+    if member.reclaimed and not member.ending:
+        return []
     effects = ec2_ending(group, member, moment)
     group.members.pop(member.id, None)
     _end(member.activity, "Successful", moment)
@@ -311,6 +313,24 @@ def ec2_gone(group: Group, member: Member, moment: Moment) -> list[Effect]:
         *effects,
         notices.activity_ended(notices.TERMINATE_SUCCESSFUL, group, member.activity, "InProgress"),
     ]
+
+
+def ec2_reclaimed(group: Group, member: Member, moment: Moment) -> list[Effect]:
+    """EC2 takes a Spot instance back: the terminate hooks run, and hold nothing but the membership."""
+    if member.ending:
+        return []
+    member.reclaimed = True
+    return ec2_failed(group, member, moment)
+
+
+def ec2_failed(group: Group, member: Member, moment: Moment) -> list[Effect]:
+    """A health check finds the instance stopped or reclaimed: it is replaced, and its hooks run."""
+    member.healthy = False
+    if member.ending or member.state.value.startswith("Terminating"):
+        return []
+    cause = wording.unhealthy(moment.now, by_user_report=False)
+    effects = begin_termination(group, member, cause, moment)
+    return effects + balance(group, moment, wording.launched_for_unhealthy(moment.now))
 
 
 def mark_unhealthy(group: Group, member: Member, moment: Moment) -> list[Effect]:

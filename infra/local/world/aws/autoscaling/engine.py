@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..config import Config
-from ..ec2 import Bus, Ec2
+from ..ec2 import RECLAIMED, Bus, Ec2
 from ..timers import Timer, Timers
 from . import decisions
 from .decisions import Effect, End, Launch, Moment
@@ -88,8 +88,11 @@ class Engine:
             self._bus.emit(SOURCE, effect.detail_type, list(effect.resources), effect.detail)
             return []
         if isinstance(effect, End):
-            self._ec2.end([effect.instance_id])
-            return []
+            if not self._ec2.is_gone(effect.instance_id):
+                self._ec2.end([effect.instance_id])
+                return []
+            # A reclaimed instance, whose hooks are done only now.
+            return decisions.ec2_gone(group, group.members[effect.instance_id], self.moment())
         return self._launch(group, effect)
 
     def _launch(self, group: Group, effect: Launch) -> list[Effect]:
@@ -152,7 +155,8 @@ class Engine:
             happened = {
                 "running": decisions.ec2_running,
                 "shutting-down": decisions.ec2_ending,
-                "stopped": decisions.ec2_ending,
+                "stopped": decisions.ec2_failed,
+                RECLAIMED: decisions.ec2_reclaimed,
                 "terminated": decisions.ec2_gone,
             }.get(state)
             if happened is not None:

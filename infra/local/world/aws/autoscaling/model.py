@@ -113,6 +113,8 @@ class Member:
     """When a passing state (Pending, ...:Proceed) ends."""
     retain_next: bool = False
     """Terminating:Proceed leads to Terminating:Retained and not to the end."""
+    reclaimed: bool = False
+    """EC2 takes the instance back whatever the hooks say."""
     ending: bool = False
     """EC2 has been told to end it, or has ended it by itself."""
 

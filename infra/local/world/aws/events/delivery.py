@@ -54,7 +54,8 @@ class Delivery:
     def _with_retries(
         self, source_arn: str, target: dict[str, Any], text: str, service: str
     ) -> None:
-        for pause in RETRY_SECONDS:
+        most = (target.get("RetryPolicy") or {}).get("MaximumRetryAttempts", len(RETRY_SECONDS))
+        for pause in RETRY_SECONDS[: int(most)]:
             try:
                 return self._call(source_arn, target, text, service)
             except ApiError as error:
