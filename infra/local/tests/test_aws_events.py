@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
 import uuid
+from pathlib import Path
 
 import pytest
 from aws_support import Aws, aws, single, until  # noqa: F401
@@ -236,6 +240,58 @@ def test_what_cannot_be_started_goes_to_the_dead_letter_queue(aws, fault):
     assert attributes["TARGET_ARN"] == machine
     wanted = "StateMachineDoesNotExist" if fault == "no machine" else "NO_PERMISSIONS"
     assert attributes["ERROR_CODE"] == wanted
+
+
+def redriven(aws: Aws, tools: Path, url: str) -> subprocess.CompletedProcess:
+    environment = os.environ | {
+        "PATH": f"{tools}/bin:{os.environ['PATH']}",
+        "AWS_ENDPOINT_URL": aws.url,
+        "AWS_DEFAULT_REGION": "us-west-2",
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+    }
+    script = Path(__file__).resolve().parents[2] / "redrive.py"
+    return subprocess.run(
+        [sys.executable, script, url], env=environment, capture_output=True, text=True
+    )
+
+
+def undelivered(aws: Aws) -> tuple[str, str, str]:
+    """An event that went to the dead-letter queue, as the rule's role had no right: queue, machine, role."""
+    kind, machine = unique(), aws.machine(MACHINE)
+    role = aws.role("events.amazonaws.com")
+    url, arn = queue(aws, f"dead-{uuid.uuid4().hex[:6]}")
+    starter(aws, kind, machine, role, (url, arn))
+    put(aws, kind, a=1)
+    until(lambda: waiting(aws, url) == 1)
+    return url, machine, kind
+
+
+def waiting(aws: Aws, url: str) -> int:
+    """Messages in the queue, shown and hidden."""
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    told = aws.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)
+    return sum(int(told["Attributes"][name]) for name in names)
+
+
+def test_a_redrive_starts_the_undelivered_event_and_empties_the_queue(aws, tools):
+    url, machine, kind = undelivered(aws)
+    done = redriven(aws, tools, url)
+    assert done.returncode == 0, done.stderr
+    (execution,) = executions(aws, machine)
+    event = json.loads(aws.ended(execution["executionArn"])["input"])
+    assert (event["detail-type"], event["detail"]) == (kind, {"a": 1})
+    assert execution["name"] == f"redriven-{event['id']}"
+    assert waiting(aws, url) == 0
+
+
+def test_an_event_whose_machine_is_gone_stays_in_the_queue(aws, tools):
+    url, machine, _ = undelivered(aws)
+    aws.client("stepfunctions").delete_state_machine(stateMachineArn=machine)
+    done = redriven(aws, tools, url)
+    assert done.returncode == 1
+    assert "StateMachineDoesNotExist" in done.stderr
+    assert waiting(aws, url) == 1
 
 
 @pytest.fixture
