@@ -21,6 +21,7 @@ mod functions;
 mod join;
 mod join_in_trouble;
 mod machines;
+mod operations;
 mod outcomes;
 mod repository;
 mod samples;
