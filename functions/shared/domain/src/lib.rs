@@ -8,6 +8,7 @@ pub mod cache;
 pub mod claim;
 pub mod deadline;
 pub mod disks;
+pub mod drift;
 pub mod error;
 pub mod evict;
 pub mod join;

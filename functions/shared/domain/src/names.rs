@@ -33,3 +33,9 @@ pub const WORKER_POD_SELECTOR: &str = "role=alluxio-worker";
 pub const INSTANCE_TYPE_LABEL: &str = "node.kubernetes.io/instance-type";
 /// Set by EKS on every node.
 pub const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
+/// Namespace of the record of what was applied to the cluster: whoever may write there may do everything anyway.
+pub const MANIFESTS_NAMESPACE: &str = "kube-system";
+/// The `ConfigMap` that records it.
+pub const MANIFESTS_RECORD: &str = "tidegate-manifests";
+/// Its key: the objects as a JSON array.
+pub const MANIFESTS_RECORD_KEY: &str = "objects.json";

@@ -80,6 +80,8 @@ pub struct NodeChange {
     pub annotations: BTreeMap<&'static str, Option<String>>,
     /// Cordon.
     pub cordon: bool,
+    /// Take a cordon off.
+    pub uncordon: bool,
     /// Take [`names::STARTUP_TAINT`] off.
     pub remove_startup_taint: bool,
 }

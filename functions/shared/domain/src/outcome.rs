@@ -141,6 +141,18 @@ outcomes! {
     }
 }
 
+outcomes! {
+    /// Outcomes of `check-drift`.
+    CheckOutcome {
+        /// Nothing differs.
+        Consistent = "consistent",
+        /// Something differs; the report says what, and what was done about it.
+        Drifted = "drifted",
+        /// Nothing differs in what could be seen, and not everything could.
+        Unseen = "unseen",
+    }
+}
+
 /// What a function answers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
