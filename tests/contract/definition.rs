@@ -17,9 +17,19 @@ pub(crate) struct Machine {
     pub(crate) definition: Value,
 }
 
-/// Both state machines.
-pub(crate) fn machines() -> [Machine; 2] {
-    [machine(Direction::Join), machine(Direction::Drain)]
+/// All state machines.
+pub(crate) fn machines() -> [Machine; 3] {
+    [machine(Direction::Join), machine(Direction::Drain), drift_check()]
+}
+
+/// The state machine that no hook waits for.
+pub(crate) fn drift_check() -> Machine {
+    let file = "statemachine/drift-check.asl.json";
+    Machine {
+        file,
+        resource: "DriftCheck",
+        definition: repository::json(file),
+    }
 }
 
 /// The state machine of that direction.

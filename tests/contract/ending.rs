@@ -53,10 +53,10 @@ impl Ending {
         let calls = self.calls("putEvents");
         assert!(!calls.is_empty(), "{}: no outcome event: {self:#?}", self.file);
         let entry = &calls[0]["Entries"][0];
-        let kind = if self.file.contains("join") {
-            "Node Join Outcome"
-        } else {
-            "Node Drain Outcome"
+        let kind = match self.file {
+            file if file.contains("join") => "Node Join Outcome",
+            file if file.contains("drift") => "Drift Check Completed",
+            _ => "Node Drain Outcome",
         };
         assert_eq!(entry["Source"], "tidegate", "{}: {entry}", self.file);
         assert_eq!(entry["DetailType"], kind, "{}: {entry}", self.file);

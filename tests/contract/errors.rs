@@ -32,8 +32,10 @@ pub(crate) const LAMBDA_ERRORS: [&str; 14] = [
     "Runtime.ExitError",
 ];
 
-/// `resolve-node` alone reads what a person typed.
+/// For what a person typed.
 const FOR_INPUT: &str = "InvalidInput";
+/// The functions that read it.
+const READ_INPUT: [&str; 2] = ["resolve-node", "check-drift"];
 
 /// Whether a name is one of AWS's or of Step Functions' own.
 fn foreign(name: &str) -> bool {
@@ -69,7 +71,7 @@ fn each_error_name_of_the_functions_is_handled_by_every_task_that_can_meet_it() 
             let caught: BTreeSet<_> = state.errors("Catch").into_iter().collect();
             for name in ErrorName::ALL.map(ErrorName::as_str) {
                 // A call that another function cannot read was made by the state machine: the execution fails.
-                if name == FOR_INPUT && function != "resolve-node" {
+                if name == FOR_INPUT && !READ_INPUT.contains(&function.as_str()) {
                     continue;
                 }
                 assert!(
@@ -153,6 +155,17 @@ fn a_call_of_aws_that_fails_does_not_end_the_execution() {
         for state in machine.states() {
             let resource = state.fields["Resource"].as_str().unwrap_or_default();
             let (service, more) = match resource.strip_prefix("arn:aws:states:::aws-sdk:") {
+                Some("eventbridge:listRules") => {
+                    ("EventBridge", vec!["EventBridge.ResourceNotFoundException"])
+                }
+                Some("eventbridge:enableRule") => (
+                    "EventBridge",
+                    vec![
+                        "EventBridge.ConcurrentModificationException",
+                        "EventBridge.ManagedRuleException",
+                        "EventBridge.ResourceNotFoundException",
+                    ],
+                ),
                 Some("eventbridge:putEvents") => ("EventBridge", vec!["EventBridge.InternalException"]),
                 Some("autoscaling:terminateInstanceInAutoScalingGroup") => (
                     "AutoScaling",

@@ -6,7 +6,7 @@ use tidegate_domain::error::ErrorName;
 
 use crate::definition::machines;
 use crate::ending::Ending;
-use crate::{claims, drain, drain_by_hand, drain_in_trouble, join, join_in_trouble};
+use crate::{claims, drain, drain_by_hand, drain_in_trouble, drift_check, join, join_in_trouble};
 
 fn joins() -> Vec<Ending> {
     let single = [
@@ -55,7 +55,11 @@ fn drains() -> Vec<Ending> {
 
 #[test]
 fn each_expression_is_evaluated_in_a_walk_and_comes_to_a_value_of_the_right_kind() {
-    let endings: Vec<_> = joins().into_iter().chain(drains()).collect();
+    let endings: Vec<_> = joins()
+        .into_iter()
+        .chain(drains())
+        .chain(drift_check::all())
+        .collect();
     for ending in &endings {
         if let Err(failure) = &ending.result {
             assert_ne!(

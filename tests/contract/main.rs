@@ -12,6 +12,7 @@ mod definition;
 mod drain;
 mod drain_by_hand;
 mod drain_in_trouble;
+mod drift_check;
 mod ending;
 mod engine;
 mod errors;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tidegate_domain::outcome::{
-    CordonOutcome, DrainOutcome, EvictOutcome, LabelOutcome, ResolveOutcome, RetireOutcome, VolumesOutcome,
+    CheckOutcome, CordonOutcome, DrainOutcome, EvictOutcome, LabelOutcome, ResolveOutcome, RetireOutcome, VolumesOutcome,
     WorkerOutcome,
 };
 
@@ -23,6 +23,7 @@ fn outcomes(function: &str) -> &'static [&'static str] {
         "evict-pods" => EvictOutcome::ALL,
         "drain-cache" => DrainOutcome::ALL,
         "retire-worker" => RetireOutcome::ALL,
+        "check-drift" => CheckOutcome::ALL,
         other => panic!("{other} is new: name its outcomes in {SOURCE} and here"),
     }
 }

@@ -77,7 +77,7 @@ impl Asked {
 }
 
 /// An error as Lambda reports it.
-fn failed(seconds: u32, name: &str, message: &str) -> Reply {
+pub(crate) fn failed(seconds: u32, name: &str, message: &str) -> Reply {
     let cause = json!({ "errorType": name, "errorMessage": message }).to_string();
     let error = name.to_owned();
     Reply {
@@ -86,7 +86,7 @@ fn failed(seconds: u32, name: &str, message: &str) -> Reply {
     }
 }
 
-fn answered<O: Serialize, F: Serialize>(seconds: u32, answer: &Answer<O, F>) -> Reply {
+pub(crate) fn answered<O: Serialize, F: Serialize>(seconds: u32, answer: &Answer<O, F>) -> Reply {
     let reply = tidegate_lambda::Reply::of(answer).expect("an answer can be written");
     result(seconds, &reply.answer)
 }
@@ -323,7 +323,7 @@ pub(crate) fn began() -> Timestamp {
 }
 
 /// What the template substitutes; a function's ARN is its name here.
-fn substitutions(machine: &Machine) -> Map<String, Value> {
+pub(crate) fn substitutions(machine: &Machine) -> Map<String, Value> {
     let mut substitutions = template::substitutions(machine);
     for (function, state) in machine.function_tasks() {
         let text = state.fields["Arguments"]["FunctionName"]

@@ -14,6 +14,7 @@ mod connection;
 mod convert;
 mod copies;
 mod error;
+mod listing;
 mod login;
 mod master;
 mod worker;

@@ -25,7 +25,8 @@ use crate::proto::file::{
 use crate::proto::meta::GetConfigurationPOptions;
 use crate::proto::meta::meta_master_configuration_service_client::MetaMasterConfigurationServiceClient;
 
-/// A file of 1 TB has 16,000 blocks of 64 MB, and each names its workers: about 200 bytes a copy.
+/// A file of 1 TB has 16,000 blocks of 64 MB, and each names its workers: about 200 bytes a copy. A report on 5,000
+/// workers has about 300 bytes for each.
 const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
 
 /// All of them. Without `WORKER_CAPACITY_BYTES_ON_TIERS` and `WORKER_USED_BYTES_ON_TIERS` the master of 2.9.6
@@ -79,7 +80,7 @@ impl AlluxioMaster {
         })
     }
 
-    async fn block<T>(
+    pub(crate) async fn block<T>(
         &self,
         call: impl AsyncFn(BlockMasterClientServiceClient<Channel>, &Session) -> Answer<T>,
     ) -> Called<T> {
@@ -107,18 +108,21 @@ impl AlluxioMaster {
             .await
     }
 
-    fn error(&self, failure: Failure, what: &str) -> Error {
+    pub(crate) fn error(&self, failure: Failure, what: &str) -> Error {
         failure.classify(what, self.connection.user())
     }
 
-    async fn report(&self, range: WorkerRange, host: Option<&str>) -> Called<Vec<WorkerInfo>> {
-        self.block(async |mut client, session| {
+    pub(crate) async fn report(&self, range: WorkerRange, host: Option<&str>) -> Called<Vec<WorkerInfo>> {
+        self.block(async |client, session| {
             let request = GetWorkerReportPOptions {
                 addresses: host.into_iter().map(str::to_owned).collect(),
                 field_ranges: EVERY_FIELD.into_iter().map(Into::into).collect(),
                 worker_range: Some(range.into()),
             };
-            client.get_worker_report(session.request(request)).await
+            client
+                .max_decoding_message_size(LARGEST_ANSWER)
+                .get_worker_report(session.request(request))
+                .await
         })
         .await
         .map(|report| report.worker_infos)

@@ -17,6 +17,8 @@ mod auto_scaling;
 mod configuration;
 mod eks;
 mod errors;
+mod executions;
+mod group_listing;
 mod login;
 mod running;
 
@@ -24,5 +26,7 @@ pub use auto_scaling::Groups;
 pub use configuration::configuration;
 pub use eks::{ClusterAccess, cluster_access};
 pub use errors::classify;
+pub use executions::{Machines, StepFunctions};
+pub use group_listing::GroupListing;
 pub use login::EksLogin;
 pub use running::RunningExecutions;

@@ -2,12 +2,14 @@
 //!
 //! [`Cluster`] implements the ports [`Nodes`](tidegate_domain::ports::Nodes),
 //! [`Volumes`](tidegate_domain::ports::Volumes) and [`Pods`](tidegate_domain::ports::Pods). Everything is selected by
-//! labels or by the node's name on the side of the API server: what a call costs does not grow with the cluster.
+//! labels or by the node's name on the side of the API server: what a call costs does not grow with the cluster. Only the
+//! drift check lists the cluster as a whole ([`ClusterView`](tidegate_domain::drift::ClusterView)).
 
 mod cluster;
 mod connection;
 mod errors;
 mod eviction;
+mod listing;
 mod login;
 mod node_patch;
 mod node_view;

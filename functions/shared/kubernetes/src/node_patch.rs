@@ -20,6 +20,10 @@ pub(crate) fn node_patch(node: &Node, change: &NodeChange) -> Value {
     if change.cordon {
         spec.insert("unschedulable".to_owned(), json!(true));
     }
+    if change.uncordon {
+        // Absent, as on a node that never was cordoned.
+        spec.insert("unschedulable".to_owned(), Value::Null);
+    }
     if change.remove_startup_taint {
         let taints: Vec<_> = node.other_taints.iter().map(taint).collect();
         spec.insert("taints".to_owned(), json!(taints));

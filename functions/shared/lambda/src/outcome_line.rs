@@ -23,7 +23,7 @@ pub struct Circumstances<'a> {
 
 /// The one log line of a call, a JSON object: what came of it, and its metrics in CloudWatch's embedded metric
 /// format (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>).
-/// Without a group there is no dimension, so no metric.
+/// Without a group or a cluster there is no dimension, so no metric.
 #[must_use]
 pub fn outcome_line(circumstances: &Circumstances<'_>, result: &Result<Reply>) -> Value {
     let Circumstances {
@@ -49,12 +49,20 @@ pub fn outcome_line(circumstances: &Circumstances<'_>, result: &Result<Reply>) -
             }
             for (key, value) in reply.answer.as_object().into_iter().flatten() {
                 // Carried from call to call, and long: it is in the execution's history.
-                if !matches!(key.as_str(), "node" | "progress") {
+                if !matches!(
+                    key.as_str(),
+                    "node" | "progress" | "memory" | "findings" | "table"
+                ) {
                     line[key] = value.clone();
                 }
             }
-            if let Some(group) = &reply.group {
-                line["autoScalingGroup"] = json!(group);
+            let dimension = match (&reply.group, &reply.cluster) {
+                (Some(group), _) => Some(("autoScalingGroup", group)),
+                (None, Some(cluster)) => Some(("clusterName", cluster)),
+                (None, None) => None,
+            };
+            if let Some((dimension, value)) = dimension {
+                line[dimension] = json!(value);
                 let retries = (retry_count > 0).then_some(Metric {
                     name: "Retries",
                     unit: crate::Unit::Count,
@@ -64,6 +72,7 @@ pub fn outcome_line(circumstances: &Circumstances<'_>, result: &Result<Reply>) -
                 embed(
                     &mut line,
                     namespace,
+                    dimension,
                     now,
                     reply.metrics.iter().copied().chain(retries),
                 );
@@ -77,7 +86,13 @@ pub fn outcome_line(circumstances: &Circumstances<'_>, result: &Result<Reply>) -
     line
 }
 
-fn embed(line: &mut Value, namespace: &str, now: Timestamp, metrics: impl Iterator<Item = Metric>) {
+fn embed(
+    line: &mut Value,
+    namespace: &str,
+    dimension: &str,
+    now: Timestamp,
+    metrics: impl Iterator<Item = Metric>,
+) {
     let (mut definitions, mut values) = (Vec::new(), Map::new());
     for metric in metrics {
         definitions.push(json!({ "Name": metric.name, "Unit": metric.unit }));
@@ -90,7 +105,7 @@ fn embed(line: &mut Value, namespace: &str, now: Timestamp, metrics: impl Iterat
         "Timestamp": now.as_millisecond(),
         "CloudWatchMetrics": [{
             "Namespace": namespace,
-            "Dimensions": [["autoScalingGroup"]],
+            "Dimensions": [[dimension]],
             "Metrics": definitions,
         }],
     });
@@ -121,6 +136,7 @@ mod tests {
             answer: json!({"outcome": "labelled", "reason": "done", "node": {"much": 1}}),
             instance_id: Some("i-0123abcd".into()),
             group: Some("nvme".into()),
+            cluster: None,
             metrics: Vec::new(),
         }
     }
@@ -150,6 +166,28 @@ mod tests {
             json!([{"Name": "JoinSeconds", "Unit": "Seconds"}])
         );
         assert_eq!(line["autoScalingGroup"], "nvme");
+    }
+
+    #[test]
+    fn what_is_about_a_whole_cluster_has_the_cluster_as_its_dimension_and_keeps_long_reports_out_of_the_log()
+    {
+        let reply = Reply {
+            answer: json!({"outcome": "drifted", "counts": {"drain-stalled": 1}, "table": "long", "memory": {}}),
+            instance_id: None,
+            group: None,
+            cluster: None,
+            metrics: Vec::new(),
+        };
+        let reply = reply.of_cluster("prod").metric("DriftFound", Unit::Count, 1);
+        let line = outcome_line(&circumstances(0), &Ok(reply));
+        let directive = &line["_aws"]["CloudWatchMetrics"][0];
+        assert_eq!(directive["Dimensions"], json!([["clusterName"]]));
+        assert_eq!(
+            (&line["clusterName"], &line["DriftFound"]),
+            (&json!("prod"), &json!(1.0))
+        );
+        assert_eq!(line["counts"]["drain-stalled"], 1);
+        assert!(line.get("table").is_none() && line.get("memory").is_none());
     }
 
     #[test]

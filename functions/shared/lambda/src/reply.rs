@@ -35,6 +35,8 @@ pub struct Reply {
     pub instance_id: Option<String>,
     /// Its group: the one dimension of the metrics.
     pub group: Option<String>,
+    /// The cluster, where it is about all of it: the one dimension of the metrics then.
+    pub cluster: Option<String>,
     /// Metrics.
     pub metrics: Vec<Metric>,
 }
@@ -55,6 +57,7 @@ impl Reply {
             answer,
             instance_id: None,
             group: None,
+            cluster: None,
             metrics: Vec::new(),
         })
     }
@@ -64,6 +67,13 @@ impl Reply {
     pub fn about(mut self, subject: &Subject) -> Self {
         self.instance_id = Some(subject.instance_id.to_string());
         self.group = Some(subject.auto_scaling_group.clone());
+        self
+    }
+
+    /// The same about that cluster as a whole.
+    #[must_use]
+    pub fn of_cluster(mut self, name: &str) -> Self {
+        self.cluster = Some(name.to_owned());
         self
     }
 

@@ -3,6 +3,7 @@
 //! Quotas and claims come from [`tidegate_domain::disks`], by which the functions judge what they find.
 
 mod layout;
+mod record;
 mod settings;
 
 use minijinja::value::{Serde, Value};
@@ -41,6 +42,7 @@ macro_rules! rbac {
 
 /// The rights of each function that talks to Kubernetes, as they stand beside it.
 const RBAC: [&str; 7] = [
+    rbac!("check-drift"),
     rbac!("label-node"),
     rbac!("provision-volumes"),
     rbac!("schedule-worker"),
@@ -87,6 +89,7 @@ pub fn render(settings: &Settings) -> Result<String, Error> {
     }
     let namespace = format!("\n  namespace: {}\n", settings.namespace);
     documents.extend(RBAC.map(|rules| rules.replace(RBAC_NAMESPACE, &namespace)));
+    documents.push(record::of(&documents)?);
     let mut stream = String::new();
     for document in &documents {
         stream.push_str("---\n");

@@ -287,6 +287,7 @@ async fn a_change_is_one_merge_patch_of_what_changes_on_the_node_as_it_was_seen(
         .into(),
         annotations: [(names::DRAIN_SINCE_ANNOTATION, Some("2026-01-02T03:04:05Z".into()))].into(),
         cordon: true,
+        uncordon: false,
         remove_startup_taint: false,
     };
     assert_eq!(script.cluster.change(&seen(), &change).await, Ok(Changed::Done));

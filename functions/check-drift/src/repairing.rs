@@ -1,0 +1,108 @@
+//! Sets right. Each repair is decided on what was seen, and refused where that has changed since.
+
+use jiff::Timestamp;
+use serde_json::json;
+use tidegate_domain::drift::{
+    ClusterView, ExecutionsView, GroupsView, Next, Repair, Search, Talk, WorkersView, execution_name, node_of,
+};
+use tidegate_domain::error::Result;
+use tidegate_domain::node::Volume;
+use tidegate_domain::ports::{Changed, Clock, Instances, Nodes, Volumes};
+use tidegate_domain::resolve::Direction;
+
+use crate::CheckDrift;
+
+impl<Groups, Ec2, Machines, Cluster, Master, C> CheckDrift<Groups, Ec2, Machines, Cluster, Master, C>
+where
+    Groups: GroupsView,
+    Ec2: Instances,
+    Machines: ExecutionsView,
+    Cluster: ClusterView + Nodes + Volumes,
+    Master: WorkersView,
+    C: Clock,
+{
+    pub(crate) async fn repair(&self, repair: &Repair, now: Timestamp) -> Result<Talk> {
+        Ok(match repair {
+            Repair::Execution { direction, instance } => self.start(*direction, instance, now).await?,
+            Repair::ChangeNode { node, change, words } => talk(
+                self.cluster.change(node, change).await?,
+                &format!("{words}: done"),
+            ),
+            Repair::DeleteOrphan(volume) => self.delete_orphan(volume).await?,
+            Repair::DeleteReleased(volume) => talk(Volumes::delete(&self.cluster, volume).await?, "deleted"),
+            Repair::DeleteClaim(claim) => talk(self.cluster.delete_claim(claim).await?, "deleted"),
+            Repair::ForgetWorker(worker) => talk(self.master.forget(worker).await?, "forgotten"),
+            Repair::PutHook { group, hook } => {
+                self.groups.put_hook(group, hook).await?;
+                Talk::Done(format!(
+                    "put: {} s, {}",
+                    hook.heartbeat_seconds, hook.default_result
+                ))
+            }
+            Repair::Retain(group) => {
+                self.groups.retain(group).await?;
+                Talk::Done("the group retains from now on".into())
+            }
+            Repair::EnableRule(_) => Talk::Done("enabled by the state machine after this report".into()),
+            Repair::Apply(object) => {
+                self.cluster.apply(object).await?;
+                Talk::Done("applied as recorded".into())
+            }
+            Repair::Nothing(why) => Talk::Left(why.clone()),
+        })
+    }
+
+    /// Starts the next attempt under its own name. The name is what makes a second start impossible: two checks at once
+    /// find the same number.
+    async fn start(&self, direction: Direction, instance: &str, now: Timestamp) -> Result<Talk> {
+        let mut search = Search::default();
+        while let Some(number) = search.next() {
+            let name = execution_name(direction, instance, number);
+            search.found(number, self.machines.attempt(direction, &name).await?);
+        }
+        let attempts = search.attempts();
+        Ok(match attempts.next(now) {
+            Next::Start(number) => {
+                let name = execution_name(direction, instance, number);
+                let input = json!({ "instanceId": instance });
+                if self.machines.start(direction, &name, &input).await? {
+                    Talk::Done(format!("started {name}"))
+                } else {
+                    Talk::Left(format!("{name} was started by another check"))
+                }
+            }
+            Next::Running(number) => Talk::Left(format!(
+                "{} works on it",
+                execution_name(direction, instance, number)
+            )),
+            Next::Pause(seconds) => Talk::Left(format!(
+                "attempt {} ended as {}; the next one in {seconds} s at the earliest",
+                attempts.number,
+                attempts.last.map_or_else(String::new, |last| last.status)
+            )),
+        })
+    }
+
+    /// Deletes a volume, unless a node has one of its names after all. Names are used again, UIDs are not.
+    async fn delete_orphan(&self, volume: &Volume) -> Result<Talk> {
+        let (names, uid) = node_of(volume);
+        for name in names {
+            if let Some(found) = self.cluster.node_uid(name).await?
+                && uid.is_none_or(|uid| uid == found)
+            {
+                return Ok(Talk::Left(format!("node {name} is there")));
+            }
+        }
+        Ok(talk(Volumes::delete(&self.cluster, volume).await?, "deleted"))
+    }
+}
+
+fn talk(changed: Changed, done: &str) -> Talk {
+    match changed {
+        Changed::Done => Talk::Done(done.to_owned()),
+        Changed::Gone => Talk::Left("it is gone by now".into()),
+        Changed::Conflict => {
+            Talk::Left("it has changed since it was looked at: the next check decides again".into())
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Groups as a whole, for the drift check, and the settings of theirs that it sets right.
+
+use aws_config::SdkConfig;
+use aws_sdk_autoscaling::Client;
+use aws_sdk_autoscaling::types::{
+    AutoScalingGroup, InstanceLifecyclePolicy, RetentionAction, RetentionTriggers,
+};
+use tidegate_domain::drift::{Group, GroupsView, Member};
+use tidegate_domain::error::{Error, ErrorName, Result};
+use tidegate_domain::ports::{AutoScaling, GroupHook};
+
+use crate::auto_scaling::Groups;
+use crate::errors::{classify, told};
+
+const DESCRIBE_GROUPS: &str = "autoscaling:DescribeAutoScalingGroups";
+const PUT_HOOK: &str = "autoscaling:PutLifecycleHook";
+const UPDATE_GROUP: &str = "autoscaling:UpdateAutoScalingGroup";
+
+/// Auto Scaling by its API, group by group.
+#[derive(Clone, Debug)]
+pub struct GroupListing {
+    client: Client,
+    groups: Groups,
+}
+
+impl GroupListing {
+    /// Auto Scaling in the region of that configuration.
+    #[must_use]
+    pub fn new(configuration: &SdkConfig) -> Self {
+        Self {
+            client: Client::new(configuration),
+            groups: Groups::new(configuration),
+        }
+    }
+}
+
+impl GroupsView for GroupListing {
+    async fn groups(&self, names: &[String]) -> Result<Vec<Group>> {
+        let mut pages = self
+            .client
+            .describe_auto_scaling_groups()
+            .set_auto_scaling_group_names(Some(names.to_vec()))
+            .into_paginator()
+            .items()
+            .send();
+        let mut found = Vec::new();
+        while let Some(group) = pages.next().await {
+            found.push(view(&group.map_err(|error| classify(DESCRIBE_GROUPS, &error))?)?);
+        }
+        for group in &mut found {
+            group.hooks = self.groups.hooks(&group.name).await?;
+        }
+        for name in names {
+            if !found.iter().any(|group| group.name == *name) {
+                found.push(Group {
+                    name: name.clone(),
+                    ..Group::default()
+                });
+            }
+        }
+        Ok(found)
+    }
+
+    async fn put_hook(&self, group: &str, hook: &GroupHook) -> Result<()> {
+        let seconds = i32::try_from(hook.heartbeat_seconds).map_err(|_| {
+            Error::new(
+                ErrorName::Defect,
+                format!("a heartbeat of {} s", hook.heartbeat_seconds),
+            )
+        })?;
+        self.client
+            .put_lifecycle_hook()
+            .auto_scaling_group_name(group)
+            .lifecycle_hook_name(&hook.name)
+            .lifecycle_transition(&hook.transition)
+            .heartbeat_timeout(seconds)
+            .default_result(&hook.default_result)
+            .send()
+            .await
+            .map_err(|error| classify(PUT_HOOK, &error))?;
+        Ok(())
+    }
+
+    async fn retain(&self, group: &str) -> Result<()> {
+        let triggers = RetentionTriggers::builder()
+            .terminate_hook_abandon(RetentionAction::Retain)
+            .build();
+        self.client
+            .update_auto_scaling_group()
+            .auto_scaling_group_name(group)
+            .instance_lifecycle_policy(
+                InstanceLifecyclePolicy::builder()
+                    .retention_triggers(triggers)
+                    .build(),
+            )
+            .send()
+            .await
+            .map_err(|error| classify(UPDATE_GROUP, &error))?;
+        Ok(())
+    }
+}
+
+fn view(group: &AutoScalingGroup) -> Result<Group> {
+    let told = |value, what| told(DESCRIBE_GROUPS, value, what);
+    let members = group.instances().iter().map(|instance| {
+        Ok(Member {
+            instance: told(instance.instance_id(), "InstanceId")?,
+            instance_type: told(instance.instance_type(), "InstanceType")?,
+            lifecycle_state: told(
+                instance.lifecycle_state().map(|state| state.as_str()),
+                "LifecycleState",
+            )?,
+        })
+    });
+    Ok(Group {
+        name: told(group.auto_scaling_group_name(), "AutoScalingGroupName")?,
+        exists: true,
+        retains: group
+            .instance_lifecycle_policy()
+            .and_then(InstanceLifecyclePolicy::retention_triggers)
+            .is_some_and(|triggers| triggers.terminate_hook_abandon() == Some(&RetentionAction::Retain)),
+        hooks: Vec::new(),
+        members: members.collect::<Result<_>>()?,
+    })
+}

@@ -1,0 +1,154 @@
+//! The cluster as a whole, for the drift check: page by page, and of each object only what is looked at.
+//!
+//! The types of `k8s-openapi` would hold every field of 5,000 nodes with their images and managed fields; here what
+//! is not named is skipped while it is read.
+
+mod manifests;
+mod objects;
+
+use http::Request;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tidegate_domain::drift::{ClusterView, Manifests, SeenClaim, SeenNode, SeenPod, SeenVolume};
+use tidegate_domain::error::Result;
+use tidegate_domain::names;
+
+use crate::cluster::Cluster;
+use crate::errors::Asked;
+
+/// Objects of one answer: a page of nodes of some KiB each is a few MiB, which is there as text and as objects at once.
+const PAGE: u32 = 500;
+
+/// An answer to a listing.
+#[derive(Deserialize)]
+#[serde(bound = "T: DeserializeOwned")]
+struct Page<T> {
+    #[serde(default)]
+    metadata: PageMeta,
+    #[serde(default = "Vec::new")]
+    items: Vec<T>,
+}
+
+#[derive(Default, Deserialize)]
+struct PageMeta {
+    #[serde(default, rename = "continue")]
+    next: String,
+}
+
+/// An object that may be there.
+#[derive(Deserialize)]
+struct Named {
+    metadata: NamedMeta,
+}
+
+#[derive(Deserialize)]
+struct NamedMeta {
+    #[serde(default)]
+    uid: String,
+}
+
+impl Cluster {
+    /// Lists a collection; each object is turned into what is kept of it as soon as its page is there.
+    async fn pages<T: DeserializeOwned, V>(
+        &self,
+        resource: &'static str,
+        path: &str,
+        labels: Option<&str>,
+        view: impl Fn(T) -> Result<Option<V>>,
+    ) -> Result<Vec<V>> {
+        let asked = Asked {
+            verb: "list",
+            resource,
+        };
+        let selector = labels
+            .map(|labels| format!("&labelSelector={labels}"))
+            .unwrap_or_default();
+        let (mut found, mut next) = (Vec::new(), String::new());
+        loop {
+            let token = if next.is_empty() {
+                String::new()
+            } else {
+                format!("&continue={next}")
+            };
+            let uri = format!("{path}?limit={PAGE}{selector}{token}");
+            let page: Page<T> = self.read(asked, &uri).await?;
+            for item in page.items {
+                found.extend(view(item)?);
+            }
+            next = page.metadata.next;
+            if next.is_empty() {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Reads an answer.
+    async fn read<T: DeserializeOwned>(&self, asked: Asked, uri: &str) -> Result<T> {
+        self.ask(asked, async || self.client.request(get(uri)?).await)
+            .await
+    }
+
+    /// Reads an object; none where there is none.
+    async fn read_one<T: DeserializeOwned>(&self, asked: Asked, uri: &str) -> Result<Option<T>> {
+        match self.send(async || self.client.request(get(uri)?).await).await {
+            Ok(found) => Ok(Some(found)),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            Err(error) => Err(self.classify(asked, error)),
+        }
+    }
+}
+
+fn get(uri: &str) -> kube::Result<Request<Vec<u8>>> {
+    Request::get(uri).body(Vec::new()).map_err(kube::Error::HttpError)
+}
+
+impl ClusterView for Cluster {
+    async fn nodes(&self) -> Result<Vec<SeenNode>> {
+        self.pages("nodes", "/api/v1/nodes", None, |node: objects::Node| {
+            Ok(Some(node.view()))
+        })
+        .await
+    }
+
+    async fn volumes(&self) -> Result<Vec<SeenVolume>> {
+        self.pages(
+            "persistentvolumes",
+            "/api/v1/persistentvolumes",
+            Some(&names::INSTANCE_ID_LABEL.replace('/', "%2F")),
+            objects::Volume::view,
+        )
+        .await
+    }
+
+    async fn claims(&self, namespace: &str) -> Result<Vec<SeenClaim>> {
+        let path = format!("/api/v1/namespaces/{namespace}/persistentvolumeclaims");
+        self.pages("persistentvolumeclaims", &path, None, |claim: objects::Claim| {
+            Ok(Some(claim.view()))
+        })
+        .await
+    }
+
+    async fn pods(&self, namespace: &str) -> Result<Vec<SeenPod>> {
+        let path = format!("/api/v1/namespaces/{namespace}/pods");
+        self.pages("pods", &path, None, |pod: objects::Pod| Ok(Some(pod.view())))
+            .await
+    }
+
+    async fn manifests(&self) -> Result<Manifests> {
+        self.recorded_manifests().await
+    }
+
+    async fn node_uid(&self, name: &str) -> Result<Option<String>> {
+        let asked = Asked {
+            verb: "get",
+            resource: "nodes",
+        };
+        let node: Option<Named> = self.read_one(asked, &format!("/api/v1/nodes/{name}")).await?;
+        Ok(node.map(|node| node.metadata.uid))
+    }
+
+    async fn apply(&self, object: &Value) -> Result<()> {
+        self.apply_object(object).await
+    }
+}
