@@ -3,7 +3,7 @@
 use aws_config::SdkConfig;
 use aws_sdk_autoscaling::Client;
 use aws_sdk_autoscaling::types::{
-    AutoScalingGroup, InstanceLifecyclePolicy, RetentionAction, RetentionTriggers,
+    AutoScalingGroup, InstanceLifecyclePolicy, LifecycleState, RetentionAction, RetentionTriggers,
 };
 use tidegate_domain::drift::{Group, GroupsView, Member};
 use tidegate_domain::error::{Error, ErrorName, Result};
@@ -107,7 +107,7 @@ fn view(group: &AutoScalingGroup) -> Result<Group> {
             instance: told(instance.instance_id(), "InstanceId")?,
             instance_type: told(instance.instance_type(), "InstanceType")?,
             lifecycle_state: told(
-                instance.lifecycle_state().map(|state| state.as_str()),
+                instance.lifecycle_state().map(LifecycleState::as_str),
                 "LifecycleState",
             )?,
         })

@@ -109,9 +109,10 @@ const fn needs(kind: Kind) -> &'static [Part] {
     match kind {
         Kind::DrainStalled | Kind::InstanceRetained | Kind::JoinStalled => &[Groups, Executions],
         Kind::DrainUncordoned | Kind::DisksMislabelled => &[Groups, Nodes, Executions],
-        Kind::CordonOrphaned | Kind::WorkerRevived => &[Groups, Nodes, Executions, Workers],
+        Kind::CordonOrphaned | Kind::WorkerRevived | Kind::WorkerShort => {
+            &[Groups, Nodes, Executions, Workers]
+        }
         Kind::NodeIncomplete => &[Groups, Nodes, Executions, Volumes, Pods],
-        Kind::WorkerShort => &[Groups, Nodes, Executions, Workers],
         Kind::WorkerUnseen => &[Groups, Nodes, Executions, Pods, Workers],
         Kind::WorkerForgotten => &[Nodes, Workers],
         Kind::VolumeOrphaned => &[Groups, Nodes, Volumes, Claims],

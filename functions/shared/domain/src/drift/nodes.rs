@@ -56,7 +56,6 @@ impl<'a> Nodes<'a> {
     pub(super) fn find(&self, kind: Kind, instances: &[Instance<'_>]) -> Vec<Finding> {
         let judged = |instance: &Instance<'_>| match (kind, instance.node) {
             (Kind::NodeIncomplete, node) => self.incomplete(instance, node),
-            (_, None) => None,
             (Kind::DrainUncordoned, Some(node)) => self.uncordoned(instance, node),
             (Kind::CordonOrphaned, Some(node)) => self.cordoned(instance, node),
             (Kind::WorkerRevived, Some(node)) => self.revived(instance, node),

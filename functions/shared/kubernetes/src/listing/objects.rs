@@ -376,7 +376,7 @@ mod tests {
     use super::*;
 
     fn read<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> T {
-        serde_json::from_str(&value.to_string()).expect("readable")
+        serde_json::from_value(value).expect("readable")
     }
 
     #[test]
