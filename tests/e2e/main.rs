@@ -10,6 +10,8 @@
 mod by_hand;
 mod claims;
 mod drain;
+mod drift;
+mod drift_left;
 mod faults;
 mod join;
 mod outages;

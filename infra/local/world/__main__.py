@@ -27,6 +27,9 @@ LOCAL_PARAMETERS = {
     "IdleLimitSeconds": "10",
     "WorkerListRefreshSeconds": "2",
     "PublishLimitSeconds": "30",
+    # Not by itself: it would set right what somebody has just broken on purpose. Fire the schedule, or start it by hand.
+    "DriftCheckRate": "rate(1 day)",
+    "DriftSettleSeconds": "0",
 }
 DEFAULT_GROUPS = "nvme-nodes"
 DEFAULT_LAYOUTS = "1x300g,2x300g"

@@ -1,4 +1,4 @@
-//! The executions of the two state machines.
+//! The executions of the state machines.
 
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use super::{World, eventually};
 pub(crate) enum Machine {
     Join,
     Drain,
+    Check,
 }
 
 impl Machine {
@@ -20,6 +21,7 @@ impl Machine {
         match self {
             Self::Join => "tidegate-node-join",
             Self::Drain => "tidegate-node-drain",
+            Self::Check => "tidegate-drift-check",
         }
     }
 }
@@ -90,6 +92,12 @@ impl World {
             .await
             .expect("StartExecution");
         self.ended(&arn, seconds).await
+    }
+
+    /// Stops an execution, as a person does.
+    pub(crate) async fn stop(&self, arn: &str) {
+        let stopped = self.sfn.stop_execution().execution_arn(arn).send().await;
+        stopped.expect("StopExecution");
     }
 
     /// Waits for the end of an execution.

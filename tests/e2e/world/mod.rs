@@ -1,5 +1,6 @@
 //! The local world, as a test sees it.
 
+mod checks;
 mod cluster;
 mod executions;
 mod files;
