@@ -1,6 +1,7 @@
 //! What goes over the wire to the API server, and what is made of its answers.
 
 mod errors;
+mod listing;
 mod nodes;
 mod pods;
 mod script;
