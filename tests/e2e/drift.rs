@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::world::{Group, Machine, ONE_DISK, WITHOUT_DISKS, World, eventually};
 
 const WORKER: &str = "tidegate.dev/alluxio-worker";
+const STARTUP_TAINT: &str = "startup-taint.cluster-autoscaler.kubernetes.io/tidegate";
 const DRAIN_SINCE: &str = "tidegate.dev/drain-since";
 const DECOMMISSIONED_AT: &str = "tidegate.dev/decommissioned-at";
 
@@ -159,18 +160,25 @@ async fn a_node_without_disks_that_says_otherwise_loses_the_labels() {
 async fn a_node_that_lost_its_worker_joins_again() {
     let group = Group::with_nodes("case-drift-incomplete", ONE_DISK, 1).await;
     let instance = &group.in_service(1).await[0];
+    let tainted =
+        json!({"spec": {"taints": [{"key": STARTUP_TAINT, "value": "joining", "effect": "NoSchedule"}]}});
+    group.world.patch_node(instance, &tainted).await;
     group.world.take_label_off(instance, WORKER).await;
     let check = group.world.repair("node-incomplete").await;
     let finding = check.expect("node-incomplete", instance, "started drift-join-");
-    assert!(
-        finding["seen"].as_str().is_some_and(|seen| seen.contains(WORKER)),
-        "{finding:#}"
-    );
+    for lacks in [WORKER, "the startup taint"] {
+        assert!(
+            finding["seen"].as_str().is_some_and(|seen| seen.contains(lacks)),
+            "{finding:#}"
+        );
+    }
     group
         .world
         .ended_for_repair(Machine::Join, instance, "joined")
         .await;
     assert!(group.world.labels(instance).await.contains_key(WORKER));
+    let taints = group.world.taints(instance).await;
+    assert!(!taints.contains(&STARTUP_TAINT.to_owned()), "{taints:?}");
     group.delete().await;
 }
 

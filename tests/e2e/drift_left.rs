@@ -27,6 +27,33 @@ async fn a_worker_whose_node_is_gone_is_said_to_expire() {
 }
 
 #[tokio::test]
+async fn a_worker_that_was_disabled_is_forgotten_once_its_node_is_gone() {
+    let group = Group::with_nodes("case-drift-disabled", ONE_DISK, 1).await;
+    let instance = &group.in_service(1).await[0];
+    let (_, host) = group.world.node_address(instance).await;
+    group.world.disable_worker(&host).await;
+    group.delete().await;
+    let check = eventually(60, "no node has the worker's address", async || {
+        let check = group.world.repair("worker-forgotten").await;
+        if check.finding("worker-forgotten", &host).is_some() {
+            Ok(check)
+        } else {
+            Err(check)
+        }
+    })
+    .await;
+    let finding = check.expect("worker-forgotten", &host, "forgotten");
+    assert!(
+        finding["seen"]
+            .as_str()
+            .is_some_and(|seen| seen.contains("Disabled")),
+        "{finding:#}"
+    );
+    let known = group.world.worker_hosts("ALL").await;
+    assert!(!known.contains(&host), "{known:?}");
+}
+
+#[tokio::test]
 async fn a_volume_of_a_node_that_is_gone_is_deleted() {
     let world = World::connect().await;
     let affinity = json!([{"matchExpressions": [

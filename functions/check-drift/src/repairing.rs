@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 use serde_json::json;
 use tidegate_domain::drift::{
-    ClusterView, ExecutionsView, GroupsView, Next, Repair, Search, Talk, WorkersView, execution_name, node_of,
+    ClusterView, ExecutionsView, GroupsView, Next, Repair, Search, Talk, WorkersView, changed_since,
+    execution_name, node_of,
 };
 use tidegate_domain::error::Result;
-use tidegate_domain::node::Volume;
+use tidegate_domain::node::{Node, NodeChange, Volume};
 use tidegate_domain::ports::{Changed, Clock, Instances, Nodes, Volumes};
 use tidegate_domain::resolve::Direction;
 
@@ -24,10 +25,7 @@ where
     pub(crate) async fn repair(&self, repair: &Repair, now: Timestamp) -> Result<Talk> {
         Ok(match repair {
             Repair::Execution { direction, instance } => self.start(*direction, instance, now).await?,
-            Repair::ChangeNode { node, change, words } => talk(
-                self.cluster.change(node, change).await?,
-                &format!("{words}: done"),
-            ),
+            Repair::ChangeNode { node, change, words } => self.change_node(node, change, words).await?,
             Repair::DeleteOrphan(volume) => self.delete_orphan(volume).await?,
             Repair::DeleteReleased(volume) => talk(Volumes::delete(&self.cluster, volume).await?, "deleted"),
             Repair::DeleteClaim(claim) => talk(self.cluster.delete_claim(claim).await?, "deleted"),
@@ -83,12 +81,33 @@ where
         })
     }
 
+    /// Changes a node that is as it was judged. It is looked at again for that: the version that a change is conditional
+    /// on moves with each heartbeat of its kubelet.
+    async fn change_node(&self, judged: &Node, change: &NodeChange, words: &str) -> Result<Talk> {
+        const ATTEMPTS: u32 = 3;
+        for _ in 0..ATTEMPTS {
+            let Some(now) = self.cluster.node(&judged.name).await? else {
+                return Ok(talk(Changed::Gone, words));
+            };
+            if let Some(what) = changed_since(judged, &now.node) {
+                return Ok(Talk::Left(format!(
+                    "{what} since it was looked at: the next check decides again"
+                )));
+            }
+            match self.cluster.change(&now.node, change).await? {
+                Changed::Conflict => {}
+                changed => return Ok(talk(changed, &format!("{words}: done"))),
+            }
+        }
+        Ok(talk(Changed::Conflict, words))
+    }
+
     /// Deletes a volume, unless a node has one of its names after all. Names are used again, UIDs are not.
     async fn delete_orphan(&self, volume: &Volume) -> Result<Talk> {
         let (names, uid) = node_of(volume);
         for name in names {
-            if let Some(found) = self.cluster.node_uid(name).await?
-                && uid.is_none_or(|uid| uid == found)
+            if let Some(found) = self.cluster.node(name).await?
+                && uid.is_none_or(|uid| uid == found.node.uid)
             {
                 return Ok(Talk::Left(format!("node {name} is there")));
             }

@@ -128,6 +128,12 @@ impl World {
             .collect()
     }
 
+    /// Takes a worker out of service for good, as `alluxio fsadmin decommissionWorker --disable` does.
+    pub(crate) async fn disable_worker(&self, host: &str) {
+        let query = [("host", host), ("forGood", "true")];
+        self.files(Method::POST, "/workers/decommission", &query).await;
+    }
+
     /// Begins to read a file (a large one, [`Self::write_large`]) and stands still; answers the reader's id.
     pub(crate) async fn open_reader(&self, path: &str) -> String {
         let answer = self

@@ -6,10 +6,10 @@ mod world;
 
 use check_drift::CheckDrift;
 use serde_json::{Value, json};
-use tidegate_domain::drift::{Attempt, Budget, RunningExecution, Scope, SeenVolume};
+use tidegate_domain::drift::{Attempt, Budget, RunningExecution, Scope, SeenNode, SeenVolume};
 use tidegate_domain::error::{Error, ErrorName};
 use tidegate_domain::names;
-use tidegate_domain::node::{Volume, VolumePhase};
+use tidegate_domain::node::{Node, Volume, VolumePhase};
 use tidegate_domain::ports::Clock;
 use tidegate_domain::resolve::Direction;
 use tidegate_lambda::{Reply, Serve};
@@ -223,12 +223,73 @@ async fn a_volume_is_kept_where_its_node_is_there_after_all() {
         .0
         .borrow_mut()
         .nodes
-        .insert("ip-10-9-9-9".into(), "uid".into());
+        .insert("ip-10-9-9-9".into(), SeenNode::default());
     let answer = check(&world, json!({})).await;
     assert_eq!(answer["findings"][0]["done"], "node ip-10-9-9-9 is there");
     world.0.borrow_mut().nodes.clear();
     check(&world, json!({})).await;
     assert_eq!(world.0.borrow().deleted, ["local-pv-1"]);
+}
+
+/// A world in which a node takes pods although it carries the mark of a drain, for a minute.
+async fn marked() -> World {
+    let world = World::default();
+    {
+        let mut state = world.0.borrow_mut();
+        state.lifecycle = "InService".into();
+        let mark = (
+            names::DRAIN_SINCE_ANNOTATION.into(),
+            "2026-01-01T00:00:00Z".into(),
+        );
+        let node = Node {
+            name: "ip-10-0-0-7".into(),
+            annotations: [mark].into(),
+            provider_id: format!("aws:///us-west-2a/{INSTANCE}"),
+            ..Node::default()
+        };
+        let ready_since = None;
+        state
+            .nodes
+            .insert(node.name.clone(), SeenNode { node, ready_since });
+    }
+    check(&world, json!({})).await;
+    world.0.borrow_mut().now += 60;
+    world
+}
+
+/// Each beat of a kubelet's heart is another version of its node.
+fn beat(node: &mut Node) {
+    node.resource_version.push('1');
+}
+
+#[tokio::test]
+async fn the_heartbeats_of_a_kubelet_keep_no_repair_of_its_node_back() {
+    for (beats, done) in [
+        (3, "take the mark of the drain off: done"),
+        (
+            4,
+            "it has changed since it was looked at: the next check decides again",
+        ),
+    ] {
+        let world = marked().await;
+        world.0.borrow_mut().meanwhile = vec![beat as fn(&mut Node); beats].into();
+        let answer = check(&world, json!({})).await;
+        assert_eq!(answer["findings"][0]["done"], done, "{beats} beats");
+        let left = world.0.borrow().nodes["ip-10-0-0-7"].node.annotations.len();
+        assert_eq!(left, beats - 3);
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_is_no_longer_as_it_was_judged_is_left_alone() {
+    let world = marked().await;
+    world.0.borrow_mut().meanwhile = [(|node: &mut Node| node.unschedulable = true) as fn(&mut Node)].into();
+    let answer = check(&world, json!({})).await;
+    assert_eq!(
+        answer["findings"][0]["done"],
+        "its cordon has changed since it was looked at: the next check decides again"
+    );
+    assert_eq!(world.0.borrow().nodes["ip-10-0-0-7"].node.annotations.len(), 1);
 }
 
 #[tokio::test]

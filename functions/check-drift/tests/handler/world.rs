@@ -1,7 +1,7 @@
 //! A small world: one group, one instance that waits to end, whatever a test changes of it, and a note of each change.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -27,7 +27,9 @@ pub(crate) struct State {
     pub(crate) memory: Memory,
     pub(crate) attempts: BTreeMap<String, Attempt>,
     pub(crate) volumes: Vec<SeenVolume>,
-    pub(crate) nodes: BTreeMap<String, String>,
+    pub(crate) nodes: BTreeMap<String, SeenNode>,
+    /// What happens to the nodes after each look at them, the first after the first.
+    pub(crate) meanwhile: VecDeque<fn(&mut Node)>,
     pub(crate) running: Vec<RunningExecution>,
     pub(crate) api_server_away: bool,
     pub(crate) started: Vec<String>,
@@ -47,6 +49,15 @@ impl World {
             Err(Error::new(ErrorName::KubernetesUnavailable, "connection refused"))
         } else {
             Ok(answer)
+        }
+    }
+}
+
+impl World {
+    fn looked(&self) {
+        let mut state = self.0.borrow_mut();
+        if let Some(happens) = state.meanwhile.pop_front() {
+            state.nodes.values_mut().for_each(|seen| happens(&mut seen.node));
         }
     }
 }
@@ -149,7 +160,9 @@ impl ExecutionsView for World {
 
 impl ClusterView for World {
     async fn nodes(&self) -> Result<Vec<SeenNode>> {
-        self.cluster(Vec::new())
+        let listed = self.0.borrow().nodes.values().cloned().collect();
+        self.looked();
+        self.cluster(listed)
     }
 
     async fn volumes(&self) -> Result<Vec<SeenVolume>> {
@@ -171,8 +184,10 @@ impl ClusterView for World {
         })
     }
 
-    async fn node_uid(&self, name: &str) -> Result<Option<String>> {
-        self.cluster(self.0.borrow().nodes.get(name).cloned())
+    async fn node(&self, name: &str) -> Result<Option<SeenNode>> {
+        let found = self.0.borrow().nodes.get(name).cloned();
+        self.looked();
+        self.cluster(found)
     }
 
     async fn apply(&self, _: &Value) -> Result<()> {
@@ -185,8 +200,18 @@ impl Nodes for World {
         self.cluster(None)
     }
 
-    async fn change(&self, _: &Node, _: &NodeChange) -> Result<Changed> {
-        self.cluster(Changed::Done)
+    async fn change(&self, node: &Node, change: &NodeChange) -> Result<Changed> {
+        let mut state = self.0.borrow_mut();
+        let Some(seen) = state.nodes.get_mut(&node.name) else {
+            return Ok(Changed::Gone);
+        };
+        if seen.node.resource_version != node.resource_version {
+            return Ok(Changed::Conflict);
+        }
+        for annotation in change.annotations.keys() {
+            seen.node.annotations.remove(*annotation);
+        }
+        Ok(Changed::Done)
     }
 }
 

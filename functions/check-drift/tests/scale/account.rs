@@ -77,7 +77,6 @@ impl WorkersView for Account {
             capacity_bytes: expected_cache_bytes(&DISKS),
             used_bytes: 0,
             last_contact_seconds: 0,
-            start_time_ms: 0,
         };
         Ok(Workers {
             all: (0..NODES).map(worker).collect(),

@@ -4,9 +4,11 @@ use super::finding::{Finding, Repair};
 use super::fixtures::{INSTANCE, as_it_should_be, at, node, worker};
 use super::judge::{Judgement, Scope, judge};
 use super::kind::Kind;
+use super::nodes::changed_since;
 use super::snapshot::{Group, RunningExecution, SeenNode, Snapshot};
 use crate::cache::{Worker, WorkerState};
 use crate::names;
+use crate::node::Node;
 use crate::resolve::Direction;
 
 pub(super) fn scope() -> Scope {
@@ -164,8 +166,46 @@ fn a_node_that_lacks_something_joins_again() {
     for (words, change) in cases {
         let finding = only(Kind::NodeIncomplete, change);
         assert!(finding.seen.contains(words), "{}", finding.seen);
-        assert_eq!(finding.since, Some(at(0)), "since it is ready");
         starts(&finding, Direction::Join);
+    }
+}
+
+#[test]
+fn a_node_was_never_complete_since_it_is_ready_while_it_has_the_startup_taint() {
+    let tainted = only(Kind::NodeIncomplete, |snapshot| {
+        the_node(snapshot).node.startup_taint = true;
+    });
+    assert_eq!(tainted.since, Some(at(0)), "since it is ready");
+    let lost = only(Kind::NodeIncomplete, |snapshot| {
+        snapshot.pods = Ok(Vec::new());
+        snapshot.claims = Ok(Vec::new());
+    });
+    assert_eq!(
+        lost.since, None,
+        "a worker that a rolling update replaces is gone only just now"
+    );
+}
+
+#[test]
+fn a_change_of_a_node_is_decided_on_what_it_is_and_not_on_its_version() {
+    type Change = fn(&mut Node);
+    let judged = node().node;
+    let cases: [(Option<&str>, Change); 5] = [
+        (None, |node| node.resource_version = "8".into()),
+        (Some("it is another node of that name"), |node| {
+            node.uid = "u".into();
+        }),
+        (Some("its labels have changed"), |node| node.labels.clear()),
+        (Some("its annotations have changed"), |node| {
+            let mark = names::DRAIN_SINCE_ANNOTATION.to_owned();
+            node.annotations.insert(mark, at(0).to_string());
+        }),
+        (Some("its cordon has changed"), |node| node.unschedulable = true),
+    ];
+    for (words, change) in cases {
+        let mut now = judged.clone();
+        change(&mut now);
+        assert_eq!(changed_since(&judged, &now), words);
     }
 }
 

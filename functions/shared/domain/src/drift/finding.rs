@@ -51,7 +51,7 @@ pub enum Repair {
         /// For which instance.
         instance: String,
     },
-    /// A small change of a node as it was seen; refused where it has changed since.
+    /// A small change of a node; none where what it was decided on is no longer so ([`super::changed_since`]).
     ChangeNode {
         /// The node as it was seen.
         node: Box<Node>,

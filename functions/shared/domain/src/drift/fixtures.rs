@@ -137,7 +137,6 @@ pub(super) fn worker(state: WorkerState) -> Worker {
         capacity_bytes: expected_cache_bytes(&DISKS),
         used_bytes: 0,
         last_contact_seconds: 0,
-        start_time_ms: 0,
     }
 }
 

@@ -36,6 +36,7 @@ pub use judge::{Judgement, Scope, Unseen, judge};
 pub use kind::Kind;
 pub use manifests::{Manifest, Manifests, difference};
 pub use memory::{Known, Memory, Told};
+pub use nodes::changed_since;
 pub use ports::{ClusterView, ExecutionsView, GroupsView, WorkersView};
 pub use report::{Report, Row, Talk};
 pub use request::Request;

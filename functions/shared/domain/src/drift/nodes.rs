@@ -11,7 +11,7 @@ use crate::cache::{Worker, WorkerState};
 use crate::disks::{Disk, DiskLayout, expected_cache_bytes};
 use crate::join::{VolumesSeen, volumes_seen};
 use crate::names;
-use crate::node::{NodeChange, Volume};
+use crate::node::{Node, NodeChange, Volume};
 use crate::resolve::Direction;
 
 /// A worker that was not heard for longer is not counted as in service; the master expects one heartbeat a second.
@@ -227,7 +227,8 @@ impl<'a> Nodes<'a> {
         }
         let seen = format!("node {}: {}", node.node.name, missing.join(", "));
         let mut finding = instance.finding(Kind::NodeIncomplete, seen, execution(Direction::Join, instance));
-        finding.since = node.ready_since;
+        // The taint goes last: while it is there the node has never been complete.
+        finding.since = node.ready_since.filter(|_| node.node.startup_taint);
         Some(finding)
     }
 
@@ -317,6 +318,23 @@ impl<'a> Nodes<'a> {
             pod.name, node.node.name
         );
         Some(instance.finding(Kind::WorkerUnseen, seen, execution(Direction::Join, instance)))
+    }
+}
+
+/// What of a node a change was decided on, where that is no longer so. Its version is not among it: that moves with each
+/// heartbeat of its kubelet.
+#[must_use]
+pub fn changed_since(judged: &Node, now: &Node) -> Option<&'static str> {
+    if now.uid != judged.uid {
+        Some("it is another node of that name")
+    } else if now.labels != judged.labels {
+        Some("its labels have changed")
+    } else if now.annotations != judged.annotations {
+        Some("its annotations have changed")
+    } else if now.unschedulable != judged.unschedulable {
+        Some("its cordon has changed")
+    } else {
+        None
     }
 }
 

@@ -28,8 +28,8 @@ pub trait ClusterView {
     async fn pods(&self, namespace: &str) -> Result<Vec<SeenPod>>;
     /// The manifests, as recorded and as they are.
     async fn manifests(&self) -> Result<Manifests>;
-    /// The UID of the node of that name; none where there is none.
-    async fn node_uid(&self, name: &str) -> Result<Option<String>>;
+    /// The node of that name; none where there is none.
+    async fn node(&self, name: &str) -> Result<Option<SeenNode>>;
     /// Applies an object (server-side).
     async fn apply(&self, object: &Value) -> Result<()>;
 }

@@ -36,18 +36,6 @@ struct PageMeta {
     next: String,
 }
 
-/// An object that may be there.
-#[derive(Deserialize)]
-struct Named {
-    metadata: NamedMeta,
-}
-
-#[derive(Deserialize)]
-struct NamedMeta {
-    #[serde(default)]
-    uid: String,
-}
-
 impl Cluster {
     /// Lists a collection; each object is turned into what is kept of it as soon as its page is there.
     async fn pages<T: DeserializeOwned, V>(
@@ -139,13 +127,13 @@ impl ClusterView for Cluster {
         self.recorded_manifests().await
     }
 
-    async fn node_uid(&self, name: &str) -> Result<Option<String>> {
+    async fn node(&self, name: &str) -> Result<Option<SeenNode>> {
         let asked = Asked {
             verb: "get",
             resource: "nodes",
         };
-        let node: Option<Named> = self.read_one(asked, &format!("/api/v1/nodes/{name}")).await?;
-        Ok(node.map(|node| node.metadata.uid))
+        let node = self.read_one(asked, &format!("/api/v1/nodes/{name}")).await?;
+        Ok(node.map(objects::Node::view))
     }
 
     async fn apply(&self, object: &Value) -> Result<()> {

@@ -98,8 +98,16 @@ async fn an_object_is_applied_by_the_server_under_our_name() {
 }
 
 #[tokio::test]
-async fn a_node_of_a_name_tells_its_uid() {
-    let script = Script::with([Answer::With(200, node("a")), Answer::failure(404, "not found")]);
-    assert_eq!(script.cluster.node_uid("a").await, Ok(Some("u".into())));
-    assert_eq!(script.cluster.node_uid("a").await, Ok(None));
+async fn a_node_is_looked_at_by_its_name_as_the_listing_sees_it() {
+    let script = Script::with([
+        Answer::With(200, node("a")),
+        Answer::failure(404, "not found"),
+        page(&[node("a")], ""),
+    ]);
+    let found = script.cluster.node("a").await.expect("an answer");
+    assert_eq!(found.as_ref().map(|seen| seen.node.uid.as_str()), Some("u"));
+    assert_eq!(script.cluster.node("a").await, Ok(None));
+    assert_eq!(script.asked()[0].line, "GET /api/v1/nodes/a");
+    let listed = script.cluster.nodes().await.expect("listed");
+    assert_eq!(listed.into_iter().next(), found);
 }

@@ -14,7 +14,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** The master's view of its workers, and the decommission as any client may call it. */
+/** The master's view of its workers, and the decommission as any client may call it; one {@code forGood} disables. */
 final class Workers {
   private final FileSystemContext context = FileSystemContext.create();
 
@@ -49,7 +49,7 @@ final class Workers {
         DecommissionWorkerPOptions.newBuilder()
             .setWorkerHostname(p.required("host"))
             .setWorkerWebPort(p.number("webPort", 30000))
-            .setCanRegisterAgain(true)
+            .setCanRegisterAgain(!Boolean.parseBoolean(p.text("forGood", "false")))
             .build();
     try (CloseableResource<BlockMasterClient> client = context.acquireBlockMasterClientResource()) {
       client.get().decommissionWorker(options);
