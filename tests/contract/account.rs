@@ -1,14 +1,18 @@
 //! What an AWS account shows `resolve-node`, which runs here as it is, and the inputs that an execution gets.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use tidegate_domain::disks::Disk;
 use tidegate_domain::error::{Error, Result};
-use tidegate_domain::ports::{AutoScaling, GroupHook, Instances, Membership};
+use tidegate_domain::ports::{AutoScaling, Ec2Instance, GroupHook, Instances, Membership};
 use tidegate_domain::resolve::{Direction, Scope};
 use tidegate_domain::subject::InstanceId;
 
 /// The instance of every walk.
 pub(crate) const INSTANCE: &str = "i-0123456789abcdef0";
+/// The name of its node.
+pub(crate) const NODE: &str = "ip-192-168-0-1.us-west-2.compute.internal";
 /// Its group.
 pub(crate) const GROUP: &str = "nvme-nodes";
 /// Seconds that a join may take.
@@ -24,14 +28,17 @@ pub(crate) fn scope() -> Scope {
         drain_hook: "tidegate-node-drain".to_owned(),
         join_limit_seconds: JOIN_LIMIT,
         drain_limit_seconds: DRAIN_LIMIT,
+        drains_on_rebalance: true,
     }
 }
 
-/// One instance of one group.
+/// Instances of one group, all alike.
 #[derive(Clone)]
 pub(crate) struct Account {
-    /// What Auto Scaling says of it.
+    /// What Auto Scaling says of each.
     pub(crate) membership: Option<Membership>,
+    /// The group that EC2's tag names where Auto Scaling knows none.
+    pub(crate) launched_by: Option<&'static str>,
     /// The hooks of its group.
     pub(crate) hooks: Vec<GroupHook>,
     /// Whether its group keeps an instance whose terminate hook is abandoned.
@@ -59,6 +66,7 @@ impl Account {
                 instance_type: "m5d.4xlarge".to_owned(),
                 lifecycle_state: lifecycle_state.to_owned(),
             }),
+            launched_by: None,
             hooks: vec![hook(Direction::Join), hook(Direction::Drain)],
             retains: false,
             disks: vec![Disk { size_gb: 300 }; 2],
@@ -85,6 +93,16 @@ impl AutoScaling for Account {
         }
     }
 
+    async fn memberships(&self, instances: &[InstanceId]) -> Result<BTreeMap<InstanceId, Membership>> {
+        let mut memberships = BTreeMap::new();
+        for instance in instances {
+            if let Some(membership) = self.membership(instance).await? {
+                memberships.insert(instance.clone(), membership);
+            }
+        }
+        Ok(memberships)
+    }
+
     async fn hooks(&self, _: &str) -> Result<Vec<GroupHook>> {
         Ok(self.hooks.clone())
     }
@@ -99,8 +117,21 @@ impl Instances for Account {
         Ok(self.disks.clone())
     }
 
-    async fn state(&self, _: &InstanceId) -> Result<Option<String>> {
-        Ok(Some("terminated".to_owned()))
+    async fn instance(&self, _: &InstanceId) -> Result<Option<Ec2Instance>> {
+        Ok(Some(Ec2Instance {
+            state: "terminated".to_owned(),
+            group: self.launched_by.map(ToOwned::to_owned),
+            zone: "us-west-2a".to_owned(),
+            instance_type: "m5d.4xlarge".to_owned(),
+        }))
+    }
+
+    async fn with_private_dns_names(&self, names: &[String]) -> Result<Vec<(String, InstanceId)>> {
+        let ours = |name: &&String| name.as_str() == NODE;
+        let found = names.iter().filter(ours);
+        found
+            .map(|name| Ok((name.clone(), InstanceId::parse(INSTANCE)?)))
+            .collect()
     }
 }
 

@@ -37,6 +37,7 @@ pub(crate) fn own_wishes(asked: &Asked) -> cordon_node::Wishes {
         node: asked.call.node.clone(),
         deadline: asked.call.frame.deadline,
         terminate: asked.payload["terminate"] == json!(true),
+        replace: asked.payload["replace"] == json!(true),
     }
 }
 

@@ -73,7 +73,7 @@ impl Machine {
         while place < scopes.len() {
             let branches: Vec<_> = scopes[place]
                 .states()
-                .flat_map(|state| list(state.fields, "Branches"))
+                .flat_map(|state| list(state.fields, "Branches").chain(state.fields.get("ItemProcessor")))
                 .collect();
             scopes.extend(branches.into_iter().map(|program| Scope {
                 program,
@@ -157,11 +157,11 @@ impl<'a> State<'a> {
             .collect()
     }
 
-    /// Its expressions, without those of its branches, each with its place, such as `Choices[0]/Condition`.
+    /// Its expressions, without those of its branches or items, each with its place, such as `Choices[0]/Condition`.
     pub(crate) fn expressions(&self) -> Vec<(String, &'a str)> {
         let mut found = Vec::new();
         for (field, value) in object(self.fields) {
-            if field != "Branches" {
+            if !matches!(field.as_str(), "Branches" | "ItemProcessor") {
                 expressions(value, field.clone(), &mut found);
             }
         }

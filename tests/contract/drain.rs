@@ -64,9 +64,10 @@ fn after_waiting() -> Ending {
         .play()
 }
 
-fn no_node() -> Ending {
+/// The same where the instance is no node.
+pub(crate) fn without_node(scene: Scene) -> Scene {
     let reason = "instance i-0123456789abcdef0 is no node";
-    terminating(true)
+    scene
         .on("cordon-node", move |asked| {
             asked.says(CordonOutcome::Absent, reason, cordon_node::Facts::default())
         })
@@ -80,7 +81,10 @@ fn no_node() -> Ending {
         .on("retire-worker", move |asked| {
             asked.says(RetireOutcome::Absent, reason, retire_worker::Facts::default())
         })
-        .play()
+}
+
+fn no_node() -> Ending {
+    without_node(terminating(true)).play()
 }
 
 fn of_another_group() -> Ending {

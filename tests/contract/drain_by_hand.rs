@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::account::{Account, INSTANCE, by_hand};
+use crate::account::{Account, GROUP, INSTANCE, by_hand};
 use crate::answers::incomplete;
-use crate::drain::drain;
+use crate::drain::{drain, without_node};
 use crate::ending::Ending;
 use crate::faults::Failure;
 use crate::scene::auto_scaling_fails;
@@ -44,6 +44,14 @@ fn of_terminated_instance() -> Ending {
     drain(by_hand(), account).play()
 }
 
+/// Its group launched it, has ended it and forgotten it.
+fn of_ended_instance() -> Ending {
+    let mut account = retaining("InService");
+    account.membership = None;
+    account.launched_by = Some(GROUP);
+    without_node(drain(by_hand(), account)).play()
+}
+
 fn ending_fails(error: &'static str, times: usize) -> Ending {
     drain(by_hand(), retaining("InService"))
         .action("terminateInstanceInAutoScalingGroup", move |before| {
@@ -73,6 +81,7 @@ pub(crate) fn all() -> Vec<Ending> {
         of_retained_instance_again_incomplete(),
         held_by_another_hook(),
         of_terminated_instance(),
+        of_ended_instance(),
         ending_fails("AutoScaling.AutoScalingException", usize::MAX),
         bad_input(),
     ]
@@ -189,4 +198,11 @@ fn input_that_cannot_be_meant_fails_in_one_sentence_and_touches_nothing() {
         "{failure:?}"
     );
     assert_eq!(ending.trace.calls.len(), 1);
+}
+
+#[test]
+fn of_an_instance_that_has_ended_nothing_is_left_to_drain() {
+    let ending = of_ended_instance();
+    ending.assert_outcome("ignored", "nothing of it is left to drain");
+    assert!(ending.calls("terminateInstanceInAutoScalingGroup").is_empty());
 }

@@ -177,6 +177,22 @@ fn a_call_of_aws_that_fails_does_not_end_the_execution() {
                 Some(action) if action.starts_with("autoscaling:") => {
                     ("AutoScaling", vec!["AutoScaling.ResourceContentionException"])
                 }
+                Some("sfn:startExecution") => (
+                    "Sfn",
+                    vec![
+                        "Sfn.ExecutionAlreadyExistsException",
+                        "Sfn.ExecutionLimitExceededException",
+                        "Sfn.InvalidArnException",
+                        "Sfn.InvalidExecutionInputException",
+                        "Sfn.InvalidNameException",
+                        "Sfn.KmsAccessDeniedException",
+                        "Sfn.KmsInvalidStateException",
+                        "Sfn.KmsThrottlingException",
+                        "Sfn.StateMachineDeletingException",
+                        "Sfn.StateMachineDoesNotExistException",
+                        "Sfn.ValidationException",
+                    ],
+                ),
                 Some(other) => panic!("{}: which errors has {other}? Name them here", machine.file),
                 None => continue,
             };

@@ -6,7 +6,7 @@ use tidegate_domain::error::ErrorName;
 
 use crate::definition::machines;
 use crate::ending::Ending;
-use crate::{claims, drain, drain_by_hand, drain_in_trouble, drift_check, join, join_in_trouble};
+use crate::{claims, drain, drain_by_hand, drain_in_trouble, drift_check, join, join_in_trouble, several};
 
 fn joins() -> Vec<Ending> {
     let single = [
@@ -59,6 +59,7 @@ fn each_expression_is_evaluated_in_a_walk_and_comes_to_a_value_of_the_right_kind
         .into_iter()
         .chain(drains())
         .chain(drift_check::all())
+        .chain(several::all())
         .collect();
     for ending in &endings {
         if let Err(failure) = &ending.result {

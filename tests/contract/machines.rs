@@ -53,7 +53,7 @@ fn machines_and_their_tasks_say_what_they_are_for() {
             machine.file
         );
         for state in machine.states() {
-            let needed = matches!(state.kind(), "Task" | "Parallel");
+            let needed = matches!(state.kind(), "Task" | "Parallel" | "Map");
             assert!(
                 !needed || state.fields["Comment"].is_string(),
                 "{}: {} has no Comment",
@@ -232,7 +232,7 @@ fn results_and_errors_are_read_only_where_they_are() {
     for machine in machines() {
         for state in machine.states() {
             for (place, expression) in state.expressions() {
-                let of_result = matches!(state.kind(), "Task" | "Parallel")
+                let of_result = matches!(state.kind(), "Task" | "Parallel" | "Map")
                     && (place.starts_with("Assign") || place.starts_with("Output"));
                 assert!(
                     of_result || !expression.contains("$states.result"),

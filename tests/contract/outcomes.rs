@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use tidegate_domain::outcome::{
-    CheckOutcome, CordonOutcome, DrainOutcome, EvictOutcome, LabelOutcome, ResolveOutcome, RetireOutcome, VolumesOutcome,
-    WorkerOutcome,
+    CheckOutcome, CordonOutcome, DrainOutcome, EvictOutcome, LabelOutcome, ResolveOutcome, RetireOutcome,
+    VolumesOutcome, WorkerOutcome,
 };
 
 use crate::definition::{Scope, list, machines};

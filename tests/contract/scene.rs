@@ -282,6 +282,10 @@ impl Scene {
             None if action == "putEvents" => {
                 Ok(json!({ "FailedEntryCount": 0, "Entries": [{ "EventId": "1" }] }))
             }
+            None if action == "startExecution" => Ok(json!({
+                "ExecutionArn": format!("arn:aws:states:us-west-2:123456789012:execution:machine:execution-{before}"),
+                "StartDate": at,
+            })),
             None => Ok(json!({})),
         };
         Reply { seconds: 1, result }

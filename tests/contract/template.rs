@@ -107,7 +107,10 @@ fn a_machine_may_call_its_own_functions_and_actions_and_nothing_else() {
             // Every machine tells its outcome; that right stands in a policy of its own.
             .filter(|action| *action != "eventbridge:putEvents")
             // The service's name in IAM is not that of its SDK.
-            .map(|action| action.replace("eventbridge:", "events:").to_lowercase())
+            .map(|action| {
+                let action = action.replace("eventbridge:", "events:");
+                action.replace("sfn:", "states:").to_lowercase()
+            })
             .collect();
         assert_eq!(
             allowed, used,
@@ -171,7 +174,7 @@ fn a_function_gets_exactly_the_settings_that_it_reads() {
 /// The names in `settings.text("X")`, `number("X")`, `number::<u32>("X")` and `list("X")`.
 fn settings(source: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    for method in [".text", ".number", ".list"] {
+    for method in [".text", ".number", ".list", ".switch"] {
         for rest in source.split(method).skip(1) {
             let literal = rest
                 .split_once('(')
@@ -205,10 +208,20 @@ fn what_every_function_reads_is_given_to_all_of_them() {
 fn the_drift_check_knows_every_rule_of_the_stack_by_its_name() {
     let template = template();
     let variables = &properties(&template, "CheckDriftFunction")["Environment"]["Variables"];
-    let known: BTreeSet<_> = variables["RULE_NAMES"]["Fn::Sub"]
-        .as_str()
-        .unwrap_or_default()
-        .split(',')
+    // A rule that a parameter disables is named under the same condition.
+    let named = variables["RULE_NAMES"]["Fn::Join"][1]
+        .as_array()
+        .into_iter()
+        .flatten();
+    let known: BTreeSet<_> = named
+        .map(|name| {
+            if name["Fn::If"].is_array() {
+                &name["Fn::If"][1]
+            } else {
+                name
+            }
+        })
+        .filter_map(|name| name["Fn::Sub"].as_str())
         .collect();
     let resources = template["Resources"].as_object().into_iter().flatten();
     let rules: BTreeSet<_> = resources

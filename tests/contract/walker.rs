@@ -14,6 +14,9 @@ use crate::faults::{Failure, Stop, check_size, names, query_error, retry_delay};
 /// <https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>
 pub(crate) const MOST_EVENTS: u32 = 25_000;
 
+/// The state machine that is walked.
+pub(crate) const STATE_MACHINE: &str = "arn:aws:states:us-west-2:123456789012:stateMachine:machine";
+
 /// What the tasks of a walk call.
 pub(crate) trait World {
     /// Answers a call.
@@ -169,7 +172,7 @@ impl Walker<'_> {
                 };
                 Err(Stop::failed(&text(error), text(cause)))
             }
-            "Task" | "Parallel" => self.attempts(here, line),
+            "Task" | "Parallel" | "Map" => self.attempts(here, line),
             other => panic!("{}: this walker knows no state of type {other:?}", here.name),
         }
     }
@@ -214,6 +217,7 @@ impl Walker<'_> {
         loop {
             let attempt = match fields["Type"].as_str() {
                 Some("Task") => self.task(here, line),
+                Some("Map") => self.map(here, line),
                 _ => self.parallel(here, line),
             };
             let result = attempt.and_then(|result| {
@@ -275,6 +279,24 @@ impl Walker<'_> {
         for branch in list(here.fields, "Branches") {
             let mut own = began.clone();
             outputs.push(self.program(branch, &mut own, here.input.clone())?);
+            line.now = line.now.max(own.now);
+        }
+        Ok(Value::Array(outputs))
+    }
+
+    /// Item by item, as with a `MaxConcurrency` of 1.
+    fn map(&mut self, here: &Here<'_>, line: &mut Line) -> Result<Value, Stop> {
+        let items = self.fill(here, line, &here.fields["Items"], "Items", &json!({}))?;
+        let Value::Array(items) = items else {
+            return Err(query_error(here.name, "Items", &format!("{items} is no array")));
+        };
+        self.happened(2, line)?;
+        let mut outputs = Vec::new();
+        for item in items {
+            // An iteration begins and ends.
+            self.happened(2, line)?;
+            let mut own = line.clone();
+            outputs.push(self.program(&here.fields["ItemProcessor"], &mut own, item)?);
             line.now = line.now.max(own.now);
         }
         Ok(Value::Array(outputs))
@@ -354,6 +376,7 @@ impl Walker<'_> {
         states["context"] = json!({
             "Execution": self.execution,
             "State": { "Name": here.name, "EnteredTime": line.now, "RetryCount": here.retries },
+            "StateMachine": { "Id": STATE_MACHINE, "Name": "machine" },
         });
         let mut variables = line.variables.clone();
         variables.insert("states".to_owned(), states);

@@ -32,6 +32,8 @@ pub struct CordonCall {
     call: Call,
     /// Whether the execution ends the instance although no hook waits.
     terminate: bool,
+    /// Whether the group then replaces it.
+    replace: bool,
 }
 
 /// What was seen.
@@ -55,12 +57,18 @@ pub struct Wishes {
     pub deadline: Timestamp,
     /// Whether the instance is ended although no hook waits.
     pub terminate: bool,
+    /// Whether the group then replaces it.
+    pub replace: bool,
 }
 
 impl<N: Nodes, E: Executions, C: Clock> CordonNode<N, E, C> {
     async fn answer(
         &self,
-        CordonCall { call, terminate }: &CordonCall,
+        CordonCall {
+            call,
+            terminate,
+            replace,
+        }: &CordonCall,
     ) -> Result<Answer<CordonOutcome, Facts>> {
         let subject = &call.node;
         while let Some(node) = self.nodes.find(subject, Duration::ZERO).await? {
@@ -70,6 +78,7 @@ impl<N: Nodes, E: Executions, C: Clock> CordonNode<N, E, C> {
                 hook: subject.hook.clone(),
                 deadline: call.frame.deadline,
                 terminate: *terminate,
+                replace: *replace,
             };
             let other = Claim::on(&node);
             let runs = match mine.rival(other.as_ref()) {
@@ -103,6 +112,7 @@ impl<N: Nodes, E: Executions, C: Clock> CordonNode<N, E, C> {
                     },
                     deadline: claim.deadline,
                     terminate: claim.terminate,
+                    replace: claim.replace,
                 });
                 return Ok(Answer::new(CordonOutcome::Cordoned, reason, facts));
             }

@@ -150,6 +150,7 @@ fn call(trigger: Trigger) -> Value {
         "startedAt": "2026-11-23T10:00:00Z",
         "deadline": deadline,
         "terminate": terminate,
+        "replace": false,
         "node": {
             "instanceId": "i-0123456789abcdef0",
             "autoScalingGroup": "nvme-nodes",

@@ -106,6 +106,7 @@ impl<N: Nodes, E: Executions, C: Clock> LabelNode<N, E, C> {
             hook: subject.hook.clone(),
             deadline: call.frame.deadline,
             terminate: false,
+            replace: false,
         };
         let other = Claim::on(node);
         let runs = match mine.rival(other.as_ref()) {

@@ -1,6 +1,6 @@
-//! Who is it about, and is it ours: event or instance id to node, group, hook and disks.
+//! Who is it about, and is it ours: event, instance id or node name to node, group, hook and disks.
 
-mod trigger;
+mod shapes;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,8 +8,10 @@ use serde_json::Value;
 use tidegate_domain::error::Result;
 use tidegate_domain::outcome::{Answer, ResolveOutcome};
 use tidegate_domain::ports::{AutoScaling, Instances};
-use tidegate_domain::resolve::{Direction, Known, Resolution, Scope, Trigger, resolve};
+use tidegate_domain::resolve::{Direction, ENDED, Known, Resolution, Scope, resolve};
+use tidegate_domain::several::{Input, by_instance, members, one_each, sort, summary};
 use tidegate_domain::subject::{InstanceId, Subject};
+use tidegate_domain::trigger::Trigger;
 use tidegate_lambda::{Call, Reply, Serve};
 
 /// The function.
@@ -43,46 +45,133 @@ pub struct Facts {
     pub deadline: Option<Timestamp>,
     /// Whether a person started it.
     pub by_hand: bool,
+    /// Whether the drained instance is ended so that its group replaces it.
+    pub replace: bool,
+    /// Where it is about several instances: the input of an execution for each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<Input>,
+    /// The id of the event, as far as the name of an execution may hold it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<String>,
+}
+
+type Found = Answer<ResolveOutcome, Facts>;
+
+fn ignored(reasons: &[String], facts: Facts) -> Found {
+    Answer::new(ResolveOutcome::Ignored, summary(reasons), facts)
 }
 
 impl<Groups: AutoScaling, Ec2: Instances> ResolveNode<Groups, Ec2> {
-    async fn answer(&self, call: &ResolveCall) -> Result<Answer<ResolveOutcome, Facts>> {
-        let ignored = |reason: String, facts| Ok(Answer::new(ResolveOutcome::Ignored, reason, facts));
-        let trigger = trigger::read(&call.input)?;
-        if let Some(reason) = self.scope.foreign(call.direction, &trigger) {
-            return ignored(reason, Facts::default());
+    async fn answer(&self, call: &ResolveCall) -> Result<Found> {
+        let shapes::Input { triggers, event_id } = shapes::read(&call.input)?;
+        let (triggers, mut left_out) = sort(&self.scope, call.direction, call.started_at, triggers);
+        let triggers = self.with_instances(triggers, &mut left_out).await?;
+        let mut triggers = one_each(triggers, call.started_at);
+        if triggers.len() > 1 {
+            let instances: Vec<_> = triggers.iter().filter_map(Trigger::instance).cloned().collect();
+            let memberships = self.groups.memberships(&instances).await?;
+            let (ours, strangers) = members(&self.scope, triggers, &memberships);
+            triggers = ours;
+            left_out.extend(strangers);
         }
-        let (instance, by_hand) = match &trigger {
-            Trigger::NotOurs(reason) => return ignored(reason.clone(), Facts::default()),
-            Trigger::LifecycleAction { instance, .. } => (instance, false),
-            Trigger::ByHand { instance, .. } => (instance, true),
+        let mut found = match triggers.as_slice() {
+            [] => return Ok(ignored(&left_out, Facts::default())),
+            [one] => self.one(call, one).await?,
+            several => return Ok(self.several(call, several, &left_out, event_id)),
+        };
+        if !left_out.is_empty() {
+            found.reason = format!("{}; left out: {}", found.reason, summary(&left_out));
+        }
+        Ok(found)
+    }
+
+    /// The triggers with the instances of the nodes that they name.
+    async fn with_instances(
+        &self,
+        triggers: Vec<Trigger>,
+        left_out: &mut Vec<String>,
+    ) -> Result<Vec<Trigger>> {
+        let mut names: Vec<_> = triggers
+            .iter()
+            .filter_map(|trigger| Some(trigger.node_name()?.to_owned()))
+            .collect();
+        if names.is_empty() {
+            return Ok(triggers);
+        }
+        names.sort();
+        names.dedup();
+        let found = self.instances.with_private_dns_names(&names).await?;
+        let instances: Vec<_> = found.iter().map(|(_, instance)| instance.clone()).collect();
+        let memberships = self.groups.memberships(&instances).await?;
+        let ours: Vec<_> = found
+            .into_iter()
+            .filter(|(_, instance)| {
+                memberships
+                    .get(instance)
+                    .is_some_and(|membership| self.scope.groups.contains(&membership.group))
+            })
+            .collect();
+        let (triggers, unknown) = by_instance(triggers, &ours);
+        left_out.extend(unknown);
+        Ok(triggers)
+    }
+
+    fn several(
+        &self,
+        call: &ResolveCall,
+        triggers: &[Trigger],
+        left_out: &[String],
+        event_id: Option<String>,
+    ) -> Found {
+        let inputs: Vec<_> = triggers
+            .iter()
+            .filter_map(|trigger| Input::of(&self.scope, call.direction, call.started_at, trigger))
+            .collect();
+        let mut reason = format!("{} instances, an execution for each", inputs.len());
+        if !left_out.is_empty() {
+            reason = format!("{reason}; left out: {}", summary(left_out));
+        }
+        let facts = Facts {
+            by_hand: triggers.iter().all(Trigger::by_hand),
+            inputs,
+            event_id,
+            ..Facts::default()
+        };
+        Answer::new(ResolveOutcome::Several, reason, facts)
+    }
+
+    async fn one(&self, call: &ResolveCall, trigger: &Trigger) -> Result<Found> {
+        let Some(instance) = trigger.instance() else {
+            return Ok(ignored(&[], Facts::default()));
         };
         let mut facts = Facts {
             instance_id: Some(instance.clone()),
-            by_hand,
+            by_hand: trigger.by_hand(),
+            replace: trigger.replaces(),
             ..Facts::default()
         };
         let membership = self.groups.membership(instance).await?;
-        let ec2_state = if membership.is_none() {
-            self.instances.state(instance).await?
+        let ec2 = if membership.is_none() {
+            self.instances.instance(instance).await?
         } else {
             None
         };
-        if let Some(reason) = self
-            .scope
-            .stranger(instance, membership.as_ref(), ec2_state.as_deref())
-        {
-            return ignored(reason, facts);
-        }
-        let Some(membership) = membership else {
-            return ignored(format!("instance {instance} is in no Auto Scaling group"), facts);
+        let membership = match self.scope.standing(call.direction, instance, membership, ec2) {
+            Ok(membership) => membership,
+            Err(reason) => return Ok(ignored(&[reason], facts)),
         };
         let disks = self.instances.local_disks(&membership.instance_type).await?;
-        let hooks = self.groups.hooks(&membership.group).await?;
-        let retains = call.direction == Direction::Drain && self.groups.retains(&membership.group).await?;
+        // Nothing waits for an instance that its group has forgotten; the group itself may be gone by now.
+        let (hooks, retains) = if membership.lifecycle_state == ENDED {
+            (Vec::new(), false)
+        } else {
+            let hooks = self.groups.hooks(&membership.group).await?;
+            let drains = call.direction == Direction::Drain;
+            (hooks, drains && self.groups.retains(&membership.group).await?)
+        };
         let known = Known {
             direction: call.direction,
-            trigger: &trigger,
+            trigger,
             instance,
             membership: &membership,
             disks,

@@ -22,6 +22,7 @@ async fn main() -> ExitCode {
                 drain_hook: settings.text("DRAIN_HOOK_NAME")?,
                 join_limit_seconds: settings.number("JOIN_LIMIT_SECONDS")?,
                 drain_limit_seconds: settings.number("DRAIN_LIMIT_SECONDS")?,
+                drains_on_rebalance: settings.switch("DRAIN_ON_REBALANCE")?,
             },
         })
     })

@@ -305,6 +305,41 @@ def test_the_products_rules_wait_for_its_groups_and_hooks(aws, product):
     assert targets[0]["DeadLetterConfig"]["Arn"].endswith(":tidegate-undelivered-events")
 
 
+@pytest.mark.parametrize(
+    ("rule", "source", "detail_type", "age"),
+    [
+        ("spot-interruption", "aws.ec2", "EC2 Spot Instance Interruption Warning", 120),
+        ("rebalance", "aws.ec2", "EC2 Instance Rebalance Recommendation", 3600),
+        ("instance-ending", "aws.ec2", "EC2 Instance State-change Notification", 3600),
+        ("scheduled-change", "aws.health", "AWS Health Event", 86400),
+    ],
+)
+def test_what_is_told_of_any_instance_starts_a_drain(
+    aws, product, rule, source, detail_type, age
+):
+    described = aws.client("events").describe_rule(Name=f"tidegate-{rule}")
+    pattern = json.loads(described["EventPattern"])
+    assert described["State"] == "ENABLED"
+    assert (pattern["source"], pattern["detail-type"]) == ([source], [detail_type])
+    (target,) = aws.client("events").list_targets_by_rule(Rule=f"tidegate-{rule}")["Targets"]
+    assert target["Arn"] == product["outputs"]["NodeDrainArn"]
+    assert target["RetryPolicy"]["MaximumEventAgeInSeconds"] == age
+    dead = target["DeadLetterConfig"]["Arn"]
+    assert dead.endswith(":tidegate-undelivered-events")
+    assert aws.endpoint.authorizer.queue_allows(dead, "events.amazonaws.com", described["Arn"])
+
+
+def test_an_undelivered_event_is_an_alarm(aws, product):
+    (alarm,) = aws.client("cloudwatch").describe_alarms(
+        AlarmNames=["tidegate-undelivered-events"]
+    )["MetricAlarms"]
+    assert alarm["Dimensions"] == [
+        {"Name": "QueueName", "Value": "tidegate-undelivered-events"}
+    ]
+    assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (0.0, "GreaterThanThreshold")
+    assert alarm.get("AlarmActions", []) == []
+
+
 def test_the_products_functions_reach_the_cluster_under_their_groups(aws, product):
     entries = aws.admin("GET", "eks/access-entries")
     groups = {group for entry in entries for group in entry["kubernetesGroups"]}

@@ -15,7 +15,7 @@ use tidegate_domain::drift::{
 };
 use tidegate_domain::error::{Error, ErrorName, Result};
 use tidegate_domain::node::{ClaimRef, Node, NodeChange, Volume};
-use tidegate_domain::ports::{Changed, Clock, GroupHook, Instances, Nodes, Volumes};
+use tidegate_domain::ports::{Changed, Clock, Ec2Instance, GroupHook, Instances, Nodes, Volumes};
 use tidegate_domain::resolve::Direction;
 use tidegate_domain::subject::{InstanceId, Subject};
 
@@ -108,8 +108,12 @@ impl Instances for World {
         Ok(vec![Disk { size_gb: 300 }])
     }
 
-    async fn state(&self, _: &InstanceId) -> Result<Option<String>> {
+    async fn instance(&self, _: &InstanceId) -> Result<Option<Ec2Instance>> {
         Ok(None)
+    }
+
+    async fn with_private_dns_names(&self, _: &[String]) -> Result<Vec<(String, InstanceId)>> {
+        Ok(Vec::new())
     }
 }
 

@@ -9,7 +9,7 @@ use tidegate_domain::drift::{
     Workers, WorkersView,
 };
 use tidegate_domain::error::Result;
-use tidegate_domain::ports::{Changed, GroupHook, Instances};
+use tidegate_domain::ports::{Changed, Ec2Instance, GroupHook, Instances};
 use tidegate_domain::resolve::Direction;
 use tidegate_domain::subject::InstanceId;
 
@@ -61,8 +61,12 @@ impl Instances for Account {
         Ok(DISKS.to_vec())
     }
 
-    async fn state(&self, _: &InstanceId) -> Result<Option<String>> {
+    async fn instance(&self, _: &InstanceId) -> Result<Option<Ec2Instance>> {
         Ok(None)
+    }
+
+    async fn with_private_dns_names(&self, _: &[String]) -> Result<Vec<(String, InstanceId)>> {
+        Ok(Vec::new())
     }
 }
 

@@ -1,6 +1,8 @@
+use std::collections::BTreeMap;
+
 use aws_config::SdkConfig;
 use aws_sdk_autoscaling::Client;
-use aws_sdk_autoscaling::types::{LifecycleHook, RetentionAction};
+use aws_sdk_autoscaling::types::{AutoScalingInstanceDetails, LifecycleHook, RetentionAction};
 use tidegate_domain::error::Result;
 use tidegate_domain::ports::{AutoScaling, GroupHook, Membership};
 use tidegate_domain::subject::InstanceId;
@@ -8,6 +10,9 @@ use tidegate_domain::subject::InstanceId;
 use crate::errors::{classify, incomplete, told};
 
 const DESCRIBE_INSTANCES: &str = "autoscaling:DescribeAutoScalingInstances";
+/// Instances that a call may name.
+/// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DescribeAutoScalingInstances.html>
+const INSTANCES_A_CALL: usize = 50;
 const DESCRIBE_HOOKS: &str = "autoscaling:DescribeLifecycleHooks";
 const DESCRIBE_GROUPS: &str = "autoscaling:DescribeAutoScalingGroups";
 
@@ -35,27 +40,28 @@ impl From<Client> for Groups {
 
 impl AutoScaling for Groups {
     async fn membership(&self, instance: &InstanceId) -> Result<Option<Membership>> {
-        let answer = self
-            .client
-            .describe_auto_scaling_instances()
-            .instance_ids(instance.as_str())
-            .send()
-            .await
-            .map_err(|error| classify(DESCRIBE_INSTANCES, &error))?;
-        let Some(found) = answer
-            .auto_scaling_instances()
-            .iter()
-            .find(|found| found.instance_id() == Some(instance.as_str()))
-        else {
-            return Ok(None);
-        };
-        let told = |value, what| told(DESCRIBE_INSTANCES, value, what);
-        Ok(Some(Membership {
-            group: told(found.auto_scaling_group_name(), "AutoScalingGroupName")?,
-            zone: told(found.availability_zone(), "AvailabilityZone")?,
-            instance_type: told(found.instance_type(), "InstanceType")?,
-            lifecycle_state: told(found.lifecycle_state(), "LifecycleState")?,
-        }))
+        let mut found = self.memberships(std::slice::from_ref(instance)).await?;
+        Ok(found.remove(instance))
+    }
+
+    async fn memberships(&self, instances: &[InstanceId]) -> Result<BTreeMap<InstanceId, Membership>> {
+        let mut memberships = BTreeMap::new();
+        for some in instances.chunks(INSTANCES_A_CALL) {
+            let answer = self
+                .client
+                .describe_auto_scaling_instances()
+                .set_instance_ids(Some(some.iter().map(ToString::to_string).collect()))
+                .send()
+                .await
+                .map_err(|error| classify(DESCRIBE_INSTANCES, &error))?;
+            for found in answer.auto_scaling_instances() {
+                let asked = some.iter().find(|id| found.instance_id() == Some(id.as_str()));
+                if let Some(instance) = asked {
+                    memberships.insert(instance.clone(), membership(found)?);
+                }
+            }
+        }
+        Ok(memberships)
     }
 
     async fn hooks(&self, group: &str) -> Result<Vec<GroupHook>> {
@@ -86,6 +92,16 @@ impl AutoScaling for Groups {
             .filter_map(|found| found.instance_lifecycle_policy()?.retention_triggers())
             .any(|triggers| triggers.terminate_hook_abandon() == Some(&RetentionAction::Retain)))
     }
+}
+
+fn membership(found: &AutoScalingInstanceDetails) -> Result<Membership> {
+    let told = |value, what| told(DESCRIBE_INSTANCES, value, what);
+    Ok(Membership {
+        group: told(found.auto_scaling_group_name(), "AutoScalingGroupName")?,
+        zone: told(found.availability_zone(), "AvailabilityZone")?,
+        instance_type: told(found.instance_type(), "InstanceType")?,
+        lifecycle_state: told(found.lifecycle_state(), "LifecycleState")?,
+    })
 }
 
 fn hook(hook: &LifecycleHook) -> Result<GroupHook> {

@@ -72,7 +72,7 @@ where
 
 /// What an answer must tell; `what` is the name of the field. The SDK makes an empty text of a text that is required
 /// and missing.
-pub(crate) fn told(operation: &str, value: Option<&str>, what: &str) -> Result<String> {
+pub fn told(operation: &str, value: Option<&str>, what: &str) -> Result<String> {
     value
         .filter(|value| !value.is_empty())
         .map(str::to_owned)

@@ -25,7 +25,7 @@ mod running;
 pub use auto_scaling::Groups;
 pub use configuration::configuration;
 pub use eks::{ClusterAccess, cluster_access};
-pub use errors::classify;
+pub use errors::{classify, told};
 pub use executions::{Machines, StepFunctions};
 pub use group_listing::GroupListing;
 pub use login::EksLogin;

@@ -69,6 +69,34 @@ async fn an_instance_in_no_group_has_no_membership() {
 }
 
 #[tokio::test]
+async fn many_instances_are_asked_for_fifty_at_a_time() {
+    let ids: Vec<_> = (0..51)
+        .map(|n| InstanceId::parse(&format!("i-{n:08x}")).unwrap_or_else(|error| unreachable!("{error}")))
+        .collect();
+    let member = |id: &InstanceId| {
+        instances(&format!(
+            "<member><InstanceId>{id}</InstanceId><AutoScalingGroupName>g</AutoScalingGroupName>\
+             <AvailabilityZone>z</AvailabilityZone><InstanceType>t</InstanceType>\
+             <LifecycleState>InService</LifecycleState></member>"
+        ))
+    };
+    let endpoint = Endpoint::with([member(&ids[7]), member(&ids[50])]);
+    let found = Groups::new(&endpoint.configuration()).memberships(&ids).await;
+    let found = found.unwrap_or_else(|error| unreachable!("{error}"));
+    let mut known: Vec<_> = found.keys().map(InstanceId::as_str).collect();
+    known.sort_unstable();
+    assert_eq!(known, ["i-00000007", "i-00000032"]);
+    let requests = endpoint.requests();
+    assert!(requests[0].contains("InstanceIds.member.50="), "{}", requests[0]);
+    assert!(!requests[0].contains("InstanceIds.member.51="), "{}", requests[0]);
+    assert!(
+        requests[1].contains("InstanceIds.member.1=i-00000032"),
+        "{}",
+        requests[1]
+    );
+}
+
+#[tokio::test]
 async fn an_answer_that_lacks_what_is_needed_is_a_defect_and_says_what() {
     let endpoint = Endpoint::with([instances(&format!(
         "<member><InstanceId>{ID}</InstanceId><AutoScalingGroupName>g</AutoScalingGroupName></member>"

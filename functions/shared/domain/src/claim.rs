@@ -34,6 +34,9 @@ pub struct Claim {
     /// Whether it ends the instance although no hook waits.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub terminate: bool,
+    /// Whether the group then replaces the instance, and does not shrink.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replace: bool,
 }
 
 /// What an execution does about a node.
@@ -95,19 +98,27 @@ impl Claim {
         self.terminate || (matches!(self.direction, Direction::Drain) && self.hook.is_some())
     }
 
+    /// Whether its group has one instance less afterwards: what somebody who ends it by hand wants.
+    const fn shrinks_group(&self) -> bool {
+        self.terminate && !self.replace
+    }
+
     /// Whether this wants something that the other would not do.
     fn adds_to(&self, other: &Self) -> bool {
         (self.hook.is_some() && other.hook.is_none())
             || (self.ends_instance() && !other.ends_instance())
+            || (self.shrinks_group() && other.terminate && other.replace)
             || other.deadline.duration_since(self.deadline) > EARLIER
     }
 
     /// The same with what the other wanted.
     fn with_wishes_of(self, other: &Self) -> Self {
+        let shrinks = self.shrinks_group() || other.shrinks_group();
         Self {
             hook: self.hook.or_else(|| other.hook.clone()),
             deadline: self.deadline.min(other.deadline),
             terminate: self.terminate || other.terminate,
+            replace: (self.replace || other.replace) && !shrinks,
             ..self
         }
     }
@@ -182,6 +193,7 @@ mod tests {
             hook: None,
             deadline: at(deadline),
             terminate: false,
+            replace: false,
         }
     }
 
@@ -203,6 +215,13 @@ mod tests {
         }
     }
 
+    fn replacing(claim: Claim) -> Claim {
+        Claim {
+            replace: true,
+            ..ending(claim)
+        }
+    }
+
     /// All that can be wrong with one node within a second.
     fn triggers() -> Vec<Claim> {
         vec![
@@ -211,7 +230,7 @@ mod tests {
             with_hook(drain("terminate-action", 3_600)),
             with_hook(drain("terminate-action-again", 3_601)),
             drain("state-change", 3_602),
-            drain("drift-drain-i-1-1", 3_600),
+            replacing(drain("rebalance", 3_600)),
             ending(drain("person", 3_605)),
             drain("person-in-a-hurry", 600),
         ]
@@ -293,22 +312,35 @@ mod tests {
     }
 
     #[test]
-    fn without_a_hook_the_wish_to_end_the_instance_survives_every_order() {
+    fn without_a_hook_the_wish_of_a_person_to_end_the_instance_for_good_survives_every_order() {
         let unhooked: Vec<_> = triggers()
             .into_iter()
             .filter(|claim| claim.hook.is_none())
             .collect();
         in_every_order(&unhooked, &mut |order| {
             let (owner, _) = play(order);
-            assert!(owner.terminate, "{order:#?}");
+            assert!(owner.shrinks_group(), "{order:#?}");
             assert_eq!(owner.hook, None, "{order:#?}");
         });
     }
 
     #[test]
+    fn a_group_replaces_what_nobody_wants_to_end_for_good() {
+        let unhooked = [
+            replacing(drain("rebalance", 3_600)),
+            drain("spot", 120),
+            drain("state-change", 3_602),
+        ];
+        in_every_order(&unhooked, &mut |order| {
+            let (owner, _) = play(order);
+            assert!(owner.terminate && owner.replace, "{order:#?}");
+        });
+    }
+
+    #[test]
     fn no_order_makes_more_takeovers_than_there_are_things_to_want() {
-        // A hook, the instance's end, and one for each deadline that is a reason to take over.
-        let most = 2 + 2;
+        // A hook, the instance's end, its end for good, and one for each deadline that is a reason to take over.
+        let most = 3 + 2;
         in_every_order(&triggers(), &mut |order| {
             let (_, gave_way) = play(order);
             let first_and_takeovers = order.len() - gave_way.len();

@@ -18,4 +18,6 @@ pub mod outcome;
 pub mod ports;
 pub mod resolve;
 pub mod retire;
+pub mod several;
 pub mod subject;
+pub mod trigger;

@@ -34,6 +34,8 @@ outcomes! {
         Ignored = "ignored",
         /// The instance is on its way out: its drain decides.
         Superseded = "superseded",
+        /// It is about several instances: an execution for each is to be started.
+        Several = "several",
     }
 }
 

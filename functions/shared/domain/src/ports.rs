@@ -4,6 +4,7 @@
 // The functions run on one thread and never hand these futures to another.
 #![allow(async_fn_in_trait)]
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -27,6 +28,27 @@ pub struct Membership {
     pub lifecycle_state: String,
 }
 
+/// What EC2 says of an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ec2Instance {
+    /// The name of its state: `running`, `terminated`, ...
+    pub state: String,
+    /// The group that launched it: Auto Scaling tags it with that name for as long as EC2 knows it.
+    pub group: Option<String>,
+    /// `AvailabilityZone`.
+    pub zone: String,
+    /// `InstanceType`.
+    pub instance_type: String,
+}
+
+impl Ec2Instance {
+    /// Whether it ends, or has ended.
+    #[must_use]
+    pub fn ends(&self) -> bool {
+        matches!(self.state.as_str(), "shutting-down" | "terminated")
+    }
+}
+
 /// A lifecycle hook of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupHook {
@@ -46,6 +68,8 @@ pub struct GroupHook {
 pub trait AutoScaling {
     /// The group of an instance; none where it is in no group (any more).
     async fn membership(&self, instance: &InstanceId) -> Result<Option<Membership>>;
+    /// The groups of these instances; those in no group are left out.
+    async fn memberships(&self, instances: &[InstanceId]) -> Result<BTreeMap<InstanceId, Membership>>;
     /// The hooks of a group.
     async fn hooks(&self, group: &str) -> Result<Vec<GroupHook>>;
     /// Whether the group keeps an instance whose terminate hook is abandoned.
@@ -62,8 +86,11 @@ pub trait Executions {
 pub trait Instances {
     /// The instance-store disks of a type that are SSDs behind NVMe; empty where it has none.
     async fn local_disks(&self, instance_type: &str) -> Result<Vec<Disk>>;
-    /// The state name of an instance (`running`, `terminated`, ...); none where EC2 does not know it.
-    async fn state(&self, instance: &InstanceId) -> Result<Option<String>>;
+    /// An instance; none where EC2 does not know it.
+    async fn instance(&self, instance: &InstanceId) -> Result<Option<Ec2Instance>>;
+    /// The instances with one of these private DNS names, each with its name. A name may be there twice, as VPCs do
+    /// not know of each other's.
+    async fn with_private_dns_names(&self, names: &[String]) -> Result<Vec<(String, InstanceId)>>;
 }
 
 /// Whether a change that was decided on a view of an object was taken.

@@ -8,7 +8,7 @@ use crate::disks::{Disk, DiskLayout};
 use crate::error::{Error, Result};
 
 /// An EC2 instance id: `i-` and 8 or 17 lower-case hexadecimal digits.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct InstanceId(String);
 

@@ -6,11 +6,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use aws_config::SdkConfig;
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::error::ProvideErrorMetadata;
-use aws_sdk_ec2::types::{DiskType, EphemeralNvmeSupport, InstanceStorageInfo, InstanceType};
-use tidegate_aws::classify;
+use aws_sdk_ec2::types::{
+    DiskType, EphemeralNvmeSupport, Filter, Instance, InstanceStorageInfo, InstanceType, Reservation,
+};
+use tidegate_aws::{classify, told};
 use tidegate_domain::disks::Disk;
 use tidegate_domain::error::{Error, ErrorName, Result};
-use tidegate_domain::ports::Instances;
+use tidegate_domain::ports::{Ec2Instance, Instances};
 use tidegate_domain::subject::InstanceId;
 
 const DESCRIBE_TYPES: &str = "ec2:DescribeInstanceTypes";
@@ -18,6 +20,13 @@ const DESCRIBE_INSTANCES: &str = "ec2:DescribeInstances";
 /// EC2 does not know the instance: it ended over an hour ago, belongs to another account, or never was. "Malformed" is
 /// its word for an id that it cannot have given to anything.
 const UNKNOWN_INSTANCE: [&str; 2] = ["InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed"];
+
+/// The tag that Auto Scaling gives each instance that it launches, and takes off one that is detached.
+const GROUP_TAG: &str = "aws:autoscaling:groupName";
+const NAME_FILTER: &str = "private-dns-name";
+/// Values that a filter may hold.
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html>
+const NAMES_A_CALL: usize = 200;
 
 /// EC2 by its API.
 #[derive(Debug)]
@@ -75,7 +84,7 @@ impl Instances for Ec2 {
         Ok(disks)
     }
 
-    async fn state(&self, instance: &InstanceId) -> Result<Option<String>> {
+    async fn instance(&self, instance: &InstanceId) -> Result<Option<Ec2Instance>> {
         let answer = match self
             .client
             .describe_instances()
@@ -89,13 +98,61 @@ impl Instances for Ec2 {
             }
             Err(error) => return Err(classify(DESCRIBE_INSTANCES, &error)),
         };
-        Ok(answer
+        answer
             .reservations()
             .iter()
-            .flat_map(aws_sdk_ec2::types::Reservation::instances)
+            .flat_map(Reservation::instances)
             .find(|found| found.instance_id() == Some(instance.as_str()))
-            .and_then(|found| Some(found.state()?.name()?.as_str().to_owned())))
+            .map(seen)
+            .transpose()
     }
+
+    async fn with_private_dns_names(&self, names: &[String]) -> Result<Vec<(String, InstanceId)>> {
+        let mut found = Vec::new();
+        for some in names.chunks(NAMES_A_CALL) {
+            let filter = Filter::builder().name(NAME_FILTER);
+            let mut pages = self
+                .client
+                .describe_instances()
+                .filters(filter.set_values(Some(some.to_vec())).build())
+                .into_paginator()
+                .send();
+            while let Some(page) = pages.next().await {
+                let page = page.map_err(|error| classify(DESCRIBE_INSTANCES, &error))?;
+                for instance in page.reservations().iter().flat_map(Reservation::instances) {
+                    let name = some
+                        .iter()
+                        .find(|name| instance.private_dns_name() == Some(name.as_str()));
+                    if let (Some(name), Some(id)) = (name, instance.instance_id()) {
+                        found.push((name.clone(), InstanceId::parse(id)?));
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn seen(found: &Instance) -> Result<Ec2Instance> {
+    let told = |value: Option<&str>, what| told(DESCRIBE_INSTANCES, value, what);
+    Ok(Ec2Instance {
+        state: told(
+            found.state().and_then(|state| Some(state.name()?.as_str())),
+            "State",
+        )?,
+        group: found
+            .tags()
+            .iter()
+            .find(|tag| tag.key() == Some(GROUP_TAG))
+            .and_then(|tag| Some(tag.value()?.to_owned())),
+        zone: told(
+            found
+                .placement()
+                .and_then(|placement| placement.availability_zone()),
+            "Placement.AvailabilityZone",
+        )?,
+        instance_type: told(found.instance_type().map(InstanceType::as_str), "InstanceType")?,
+    })
 }
 
 /// The SSDs behind NVMe. Both must be asked for: the HDD families (d3, h1) call their disks NVMe too, and old families

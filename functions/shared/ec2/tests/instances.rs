@@ -6,7 +6,7 @@ mod endpoint;
 use endpoint::{Answer, Endpoint};
 use tidegate_domain::disks::Disk;
 use tidegate_domain::error::ErrorName;
-use tidegate_domain::ports::Instances;
+use tidegate_domain::ports::{Ec2Instance, Instances};
 use tidegate_domain::subject::InstanceId;
 use tidegate_ec2::Ec2;
 
@@ -97,24 +97,83 @@ async fn a_type_that_ec2_does_not_know_is_refused() {
     );
 }
 
-#[tokio::test]
-async fn an_instance_has_a_state() {
-    let endpoint = Endpoint::with([Answer::ok(
-        "<DescribeInstancesResponse><reservationSet><item><instancesSet><item>\
-         <instanceId>i-0123456789abcdef0</instanceId><instanceState><code>48</code><name>terminated</name>\
-         </instanceState></item></instancesSet></item></reservationSet></DescribeInstancesResponse>",
-    )]);
-    let state = Ec2::new(&endpoint.configuration()).state(&instance()).await;
-    assert_eq!(state, Ok(Some("terminated".into())));
+/// The answer about one instance: its id, its private DNS name and the rest that is told.
+fn described(id: &str, name: &str, more: &str) -> String {
+    format!(
+        "<item><instancesSet><item><instanceId>{id}</instanceId><privateDnsName>{name}</privateDnsName>\
+         <instanceType>m5d.4xlarge</instanceType><placement><availabilityZone>us-west-2a</availabilityZone></placement>\
+         <instanceState><code>48</code><name>terminated</name></instanceState>{more}</item></instancesSet></item>"
+    )
+}
+
+fn reservations(items: &str) -> Answer {
+    Answer::ok(&format!(
+        "<DescribeInstancesResponse><reservationSet>{items}</reservationSet></DescribeInstancesResponse>"
+    ))
 }
 
 #[tokio::test]
-async fn an_instance_that_ec2_does_not_know_has_none() {
+async fn an_instance_tells_its_state_and_the_group_that_launched_it() {
+    let tag = |key: &str| format!("<tagSet><item><key>{key}</key><value>nvme-nodes</value></item></tagSet>");
+    for (tags, group) in [
+        (tag("aws:autoscaling:groupName"), Some("nvme-nodes")),
+        (tag("Name"), None),
+        (String::new(), None),
+    ] {
+        let endpoint = Endpoint::with([reservations(&described("i-0123456789abcdef0", "", &tags))]);
+        let found = Ec2::new(&endpoint.configuration()).instance(&instance()).await;
+        let expected = Ec2Instance {
+            state: "terminated".into(),
+            group: group.map(ToOwned::to_owned),
+            zone: "us-west-2a".into(),
+            instance_type: "m5d.4xlarge".into(),
+        };
+        assert_eq!(found, Ok(Some(expected)), "{tags}");
+    }
+}
+
+#[tokio::test]
+async fn an_instance_that_ec2_does_not_know_is_none() {
     for code in ["InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed"] {
         let endpoint = Endpoint::with([ec2_error(400, code)]);
-        let state = Ec2::new(&endpoint.configuration()).state(&instance()).await;
-        assert_eq!(state, Ok(None), "{code}");
+        let found = Ec2::new(&endpoint.configuration()).instance(&instance()).await;
+        assert_eq!(found, Ok(None), "{code}");
     }
+}
+
+#[tokio::test]
+async fn instances_are_found_by_their_names_two_hundred_in_a_call() {
+    let names: Vec<_> = (0..201)
+        .map(|number| format!("ip-10-0-0-{number}.ec2.internal"))
+        .collect();
+    let endpoint = Endpoint::with([
+        reservations(&described("i-00000001", &names[0], "")),
+        reservations(&described("i-000000c9", &names[200], "")),
+    ]);
+    let found = Ec2::new(&endpoint.configuration())
+        .with_private_dns_names(&names)
+        .await;
+    let id = |text: &str| InstanceId::parse(text).unwrap_or_else(|error| unreachable!("{error}"));
+    assert_eq!(
+        found,
+        Ok(vec![
+            (names[0].clone(), id("i-00000001")),
+            (names[200].clone(), id("i-000000c9")),
+        ])
+    );
+    let requests = endpoint.requests();
+    assert!(
+        requests[0].contains("Filter.1.Name=private-dns-name"),
+        "{}",
+        requests[0]
+    );
+    assert!(requests[0].contains("Filter.1.Value.200="), "{}", requests[0]);
+    assert!(!requests[0].contains("Filter.1.Value.201="), "{}", requests[0]);
+    assert!(
+        requests[1].contains("Filter.1.Value.1=ip-10-0-0-200.ec2.internal"),
+        "{}",
+        requests[1]
+    );
 }
 
 #[tokio::test]
@@ -126,7 +185,7 @@ async fn missing_rights_and_throttling_are_told_apart() {
     ] {
         let endpoint = Endpoint::with([answer]);
         let error = Ec2::new(&endpoint.configuration())
-            .state(&instance())
+            .instance(&instance())
             .await
             .expect_err("an error");
         assert_eq!(error.name, name, "{error}");

@@ -38,6 +38,13 @@ impl<Lookup: Fn(&str) -> Option<String>> Settings<Lookup> {
             .map_err(|_| Error::invalid(name, format_args!("{text:?}"), "a whole number, 0 or more"))
     }
 
+    /// `true` or `false`.
+    pub fn switch(&self, name: &str) -> Result<bool> {
+        let text = self.text(name)?;
+        text.parse()
+            .map_err(|_| Error::invalid(name, format_args!("{text:?}"), "true or false"))
+    }
+
     /// Texts between commas; none of them empty, at least one.
     pub fn list(&self, name: &str) -> Result<Vec<String>> {
         let text = self.text(name)?;
@@ -80,6 +87,14 @@ mod tests {
             error.message,
             "WATCH_SECONDS: \"-1\" is not a whole number, 0 or more"
         );
+    }
+
+    #[test]
+    fn a_switch_that_is_neither_true_nor_false_is_named_with_its_value() {
+        assert_eq!(settings("true").switch("DRAIN_ON_REBALANCE"), Ok(true));
+        assert_eq!(settings("false").switch("DRAIN_ON_REBALANCE"), Ok(false));
+        let error = settings("yes").switch("DRAIN_ON_REBALANCE").expect_err("neither");
+        assert_eq!(error.message, "DRAIN_ON_REBALANCE: \"yes\" is not true or false");
     }
 
     #[test]

@@ -41,7 +41,7 @@ macro_rules! rbac {
 }
 
 /// The rights of each function that talks to Kubernetes, as they stand beside it.
-const RBAC: [&str; 7] = [
+const RBAC: [&str; 8] = [
     rbac!("check-drift"),
     rbac!("label-node"),
     rbac!("provision-volumes"),

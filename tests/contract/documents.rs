@@ -1,18 +1,27 @@
-//! What a person on call reads: every outcome and every alarm is explained.
+//! What the documents say is so: every outcome and alarm is explained, every test that they name is there.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 
 use serde_json::Value;
+use tidegate_domain::outcome::CheckOutcome;
 
 use crate::definition::{Scope, machines};
-use crate::repository::read;
+use crate::repository::{read, root};
 use crate::template::template;
 
 const PAGE: &str = "docs/operations.md";
 
 /// The outcomes that executions end in, and the errors that they fail with.
 fn endings() -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
+    // Those of the drift check are its function's own; `failed` stands for a function that has none.
+    let mut found: BTreeSet<_> = CheckOutcome::ALL
+        .iter()
+        .copied()
+        .chain(["failed"])
+        .map(str::to_owned)
+        .collect();
     for machine in machines() {
         for state in machine.scopes().iter().flat_map(Scope::states) {
             let outcome = &state.fields["Assign"]["final"]["outcome"];
@@ -65,5 +74,43 @@ fn every_alarm_has_a_row_and_tells_the_topic() {
             "{PAGE} says nothing of the alarm {name}"
         );
         assert!(alarm["AlarmActions"].is_object(), "{name} notifies nobody");
+    }
+}
+
+/// The texts of all Rust files below a folder.
+fn sources(folder: &Path) -> String {
+    let mut found = String::new();
+    for entry in fs::read_dir(folder).expect("a folder").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.push_str(&sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push_str(&fs::read_to_string(&path).expect("readable"));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_test_that_a_table_names_is_there() {
+    let sources = ["functions", "tests"]
+        .map(|folder| sources(&root().join(folder)))
+        .concat();
+    for page in ["docs/triggers.md", "docs/drift.md"] {
+        let text = read(page);
+        let last_cells = text
+            .lines()
+            .filter_map(|line| line.strip_suffix('|')?.rsplit('|').next());
+        let named: Vec<_> = last_cells
+            .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+            .filter(|name| name.matches('_').count() >= 2)
+            .collect();
+        assert!(named.len() > 10, "{page} names {named:?}");
+        for name in named {
+            assert!(
+                sources.contains(&format!("fn {name}(")),
+                "{page} names {name}, which is no test"
+            );
+        }
     }
 }
