@@ -17,4 +17,5 @@ mod join;
 mod outages;
 mod retention;
 mod story;
+mod triggers;
 mod world;

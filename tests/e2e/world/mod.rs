@@ -10,6 +10,7 @@ mod switches;
 pub(crate) use executions::{Execution, Machine};
 pub(crate) use files::WriteType;
 pub(crate) use group::{Group, ONE_DISK, TWO_DISKS, WITHOUT_DISKS};
+pub(crate) use switches::{aws, rules_may_not_start};
 
 use std::env;
 use std::fmt::Debug;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::World;
 
@@ -57,6 +57,45 @@ fn api_server(command: &str) {
     );
 }
 
+/// Calls AWS as a person does; the test ends when the call fails.
+pub(crate) fn aws(arguments: &[&str]) -> Value {
+    // Version 1 of the CLI heeds the variable for every service but SQS, and the option for all.
+    let endpoint = env::var("AWS_ENDPOINT_URL").expect("AWS_ENDPOINT_URL");
+    let done = Command::new("aws")
+        .args(arguments)
+        .args(["--output", "json", "--endpoint-url", &endpoint])
+        .output()
+        .expect("aws");
+    assert!(
+        done.status.success(),
+        "aws {arguments:?}: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    serde_json::from_slice(&done.stdout).unwrap_or_default()
+}
+
+/// The rules have no right to start executions: their events go to the dead-letter queue.
+pub(crate) fn rules_may_not_start() -> Outage {
+    const POLICY: &str = "start-execution";
+    let targets = aws(&[
+        "events",
+        "list-targets-by-rule",
+        "--rule",
+        "tidegate-node-terminating",
+    ]);
+    let arn = targets["Targets"][0]["RoleArn"].as_str().expect("RoleArn");
+    let role = arn.rsplit('/').next().unwrap_or(arn).to_owned();
+    let on_role = ["--role-name", &role, "--policy-name", POLICY];
+    let policy = aws(&[&["iam", "get-role-policy"][..], &on_role].concat());
+    let document = policy["PolicyDocument"].to_string();
+    aws(&[&["iam", "delete-role-policy"][..], &on_role].concat());
+    Outage(Some(Box::new(move || {
+        let on_role = ["--role-name", &role, "--policy-name", POLICY];
+        let with = ["--policy-document", &document];
+        aws(&[&["iam", "put-role-policy"][..], &on_role, &with].concat());
+    })))
+}
+
 impl World {
     /// The under store refuses writes.
     pub(crate) fn under_store_refuses(&self) -> Outage {
@@ -98,6 +137,15 @@ impl World {
             &[],
         )
         .await;
+    }
+
+    /// EC2 or AWS Health warns of instances: `spot`, after so many seconds of which they are gone, `rebalance` or
+    /// `health`.
+    pub(crate) async fn warn(&self, kind: &str, instances: &[&str], after_seconds: u64) {
+        let url = format!("{}/local-api/warnings/{kind}", self.endpoints.aws);
+        let body = json!({"instanceIds": instances, "afterSeconds": after_seconds});
+        let answer = self.http.post(&url).json(&body).send().await.expect("the switch");
+        assert!(answer.status().is_success(), "{url} {body}");
     }
 
     /// Each lifecycle event of that group is delivered twice.

@@ -1,0 +1,141 @@
+//! What starts a drain beside the hook: each is made to happen, and the node is looked at afterwards.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::story::expect_gone;
+use crate::world::{Group, Machine, TWO_DISKS, WriteType, aws, eventually, rules_may_not_start};
+
+#[tokio::test]
+async fn a_spot_warning_saves_what_only_this_node_holds_before_the_instance_is_gone() {
+    let group = Group::with_nodes("case-spot", TWO_DISKS, 1).await;
+    let instance = &group.in_service(1).await[0];
+    let (_, host) = group.world.node_address(instance).await;
+    let file = group
+        .world
+        .write("/case-spot/only-copy", WriteType::MustCache, &host)
+        .await;
+    group.world.warn("spot", &[instance], 60).await;
+    let execution = group.world.ended_for(Machine::Drain, instance, 60).await;
+    execution.expect("drained");
+    group.world.expect_intact(&[file]).await;
+    group.has_left(instance, 120).await;
+    expect_gone(&group, instance, &host).await;
+    group.delete().await;
+}
+
+#[tokio::test]
+async fn a_rebalance_recommendation_drains_the_node_before_any_warning() {
+    let group = Group::with_nodes("case-rebalance", TWO_DISKS, 1).await;
+    let instance = &group.in_service(1).await[0];
+    let (_, host) = group.world.node_address(instance).await;
+    let file = group
+        .world
+        .write("/case-rebalance/only-copy", WriteType::MustCache, &host)
+        .await;
+    group.world.warn("rebalance", &[instance], 0).await;
+    group
+        .world
+        .ended_for(Machine::Drain, instance, 120)
+        .await
+        .expect("drained");
+    group.world.expect_intact(&[file]).await;
+    group.delete().await;
+}
+
+#[tokio::test]
+async fn an_instance_that_a_person_terminates_leaves_no_volume_behind() {
+    let group = Group::with_nodes("case-by-hand-end", TWO_DISKS, 1).await;
+    let instance = &group.in_service(1).await[0];
+    let (_, host) = group.world.node_address(instance).await;
+    aws(&["ec2", "terminate-instances", "--instance-ids", instance]);
+    group.has_left(instance, 60).await;
+    eventually(60, "the volumes of the instance are gone", async || {
+        let left = group.world.volumes(instance).await;
+        if left.is_empty() { Ok(()) } else { Err(left) }
+    })
+    .await;
+    expect_gone(&group, instance, &host).await;
+    group.delete().await;
+}
+
+#[tokio::test]
+async fn a_scheduled_change_of_two_instances_drains_both() {
+    let group = Group::with_nodes("case-scheduled-change", TWO_DISKS, 2).await;
+    let instances = group.in_service(2).await;
+    let both: Vec<&str> = instances.iter().map(String::as_str).collect();
+    group.world.warn("health", &both, 0).await;
+    for instance in both {
+        let what = format!("a drain of {instance} that ended as drained");
+        eventually(180, &what, async || {
+            let mut outcomes = Vec::new();
+            for arn in group.world.executions_for(Machine::Drain, instance).await {
+                outcomes.push(group.world.ended(&arn, 180).await.outcome().to_owned());
+            }
+            if outcomes.iter().any(|outcome| outcome == "drained") {
+                Ok(())
+            } else {
+                Err(outcomes)
+            }
+        })
+        .await;
+    }
+    group.delete().await;
+}
+
+#[tokio::test]
+async fn an_event_that_reached_no_machine_drains_the_node_when_it_is_redriven() {
+    let group = Group::with_nodes("case-redriven", TWO_DISKS, 1).await;
+    let instance = &group.in_service(1).await[0];
+    let (_, host) = group.world.node_address(instance).await;
+    let outage = rules_may_not_start();
+    group.scale_to(0).await;
+    let queue = aws(&[
+        "sqs",
+        "get-queue-url",
+        "--queue-name",
+        "tidegate-undelivered-events",
+    ]);
+    let url = queue["QueueUrl"].as_str().expect("QueueUrl").to_owned();
+    let waits = eventually(30, "the event in the dead-letter queue", async || {
+        let told = aws(&[
+            "sqs",
+            "get-queue-attributes",
+            "--queue-url",
+            &url,
+            "--attribute-names",
+            "ApproximateNumberOfMessages",
+        ]);
+        if told["Attributes"]["ApproximateNumberOfMessages"] == "0" {
+            Err(told)
+        } else {
+            Ok(group.state(instance).await)
+        }
+    })
+    .await;
+    outage.end();
+    assert_eq!(waits.as_deref(), Some("Terminating:Wait"));
+    redrive(&url);
+    group
+        .world
+        .ended_for(Machine::Drain, instance, 120)
+        .await
+        .expect("drained");
+    expect_gone(&group, instance, &host).await;
+    group.delete().await;
+}
+
+fn redrive(url: &str) {
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../infra/redrive.py");
+    let done = Command::new("python3")
+        .arg(script)
+        .arg(url)
+        .output()
+        .expect("python3");
+    assert!(
+        done.status.success(),
+        "redrive: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+}
