@@ -181,6 +181,9 @@ where
                 )
                 .await;
         }
+        if session.call.frame.hurries() && !session.progress.ranked {
+            self.most_first(session, worker).await?;
+        }
         let pass = match self.pass(session, worker).await? {
             saving::Passed::Whole(pass) => pass,
             saving::Passed::Part => return Ok(Step::Onward),

@@ -2,7 +2,9 @@
 //! counts are kept, so that a worker with a million files needs no more memory than one with ten.
 
 use futures::{StreamExt, TryStreamExt, stream};
-use tidegate_domain::cache::{FileState, MOST_PENDING, Need, Pass, Pending, Worker, WorkerFile, judge};
+use tidegate_domain::cache::{
+    FileState, MOST_PENDING, Need, Pass, Pending, Ranking, Worker, WorkerFile, judge,
+};
 use tidegate_domain::error::Result;
 use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock};
 
@@ -52,6 +54,38 @@ impl<Cluster, Master: CacheMaster, Workers: CacheWorker, C: Clock> DrainCache<Cl
                 return Ok(Passed::Part);
             }
         }
+    }
+
+    /// In a hurry: looks through all files and asks for the largest first, before the pass that asks for the rest.
+    pub(super) async fn most_first(&self, session: &mut Session, worker: &Worker) -> Result<()> {
+        let left = session.call.frame.deadline.duration_since(self.clock.now());
+        let mut ranking = Ranking::within(u64::try_from(left.as_secs()).unwrap_or_default());
+        let blacklist = self.master.persistence_blacklist().await?;
+        let mut looked = Pass::default();
+        while let Some(page) = self.workers.files(worker, looked.offset, PAGE).await? {
+            let unpersisted: Vec<_> = page.files.iter().filter(|file| !file.persisted).collect();
+            for state in self.states(&unpersisted).await?.iter().flatten() {
+                if judge(Some(state), &worker.host, &blacklist) == Need::Persist {
+                    ranking.add(&state.path, state.length);
+                }
+            }
+            looked.page(&page);
+            if looked.complete(&page) || self.clock.now() >= session.ends {
+                break;
+            }
+        }
+        for path in ranking.in_order() {
+            let state = self.master.file(&path).await?;
+            let need = judge(state.as_ref(), &worker.host, &blacklist);
+            // Only a pass counts what is not safe.
+            self.meet(session, &mut Pass::default(), worker, &path, state.as_ref(), need)
+                .await?;
+            if self.clock.now() >= session.ends {
+                return Ok(());
+            }
+        }
+        session.progress.ranked = true;
+        Ok(())
     }
 
     async fn states(&self, files: &[&WorkerFile]) -> Result<Vec<Option<FileState>>> {

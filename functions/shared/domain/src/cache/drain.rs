@@ -20,8 +20,9 @@ const SLOW_STORE_BYTES_PER_SECOND: u64 = 10_000_000;
 /// So many files are being persisted or copied at a time. Enough to keep every job worker busy, and a bound on what
 /// is carried from call to call (an execution's data may not exceed 256 KiB).
 pub const MOST_PENDING: usize = 128;
-/// So many paths are named in an answer; all are counted.
-pub const MOST_NAMED: usize = 20;
+/// So many bytes of paths are named in an answer, all are counted: beside what else is carried from call to call, and
+/// within what an event on the bus may hold (256 KiB).
+const MOST_NAMED_BYTES: usize = 32 * 1024;
 
 /// What the next step of a drain is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,8 +150,13 @@ impl Pass {
     pub fn needs(&mut self, path: &str, bytes: u64, what: &str) {
         self.unsafe_files += 1;
         self.unsafe_bytes += bytes;
-        if self.named.len() < MOST_NAMED {
-            self.named.push(format!("{path} ({bytes} bytes: {what})"));
+        let all_so_far = self.named.len() as u64 + 1 == self.unsafe_files;
+        if all_so_far {
+            let name = format!("{path} ({bytes} bytes: {what})");
+            let named: usize = self.named.iter().map(String::len).sum();
+            if named + name.len() <= MOST_NAMED_BYTES {
+                self.named.push(name);
+            }
         }
     }
 
@@ -169,6 +175,8 @@ pub struct Progress {
     pub clean_passes: u32,
     /// The pass that the last call did not end.
     pub pass: Option<Pass>,
+    /// In a hurry: all that comes first has been asked for.
+    pub ranked: bool,
     /// What was asked and is not there yet.
     pub pending: Vec<Pending>,
     /// What has been saved so far.
@@ -412,16 +420,15 @@ mod tests {
     }
 
     #[test]
-    fn a_pass_counts_every_file_and_names_the_first() {
+    fn a_pass_counts_every_file_and_names_as_many_as_an_event_holds() {
         let mut pass = Pass::default();
-        for index in 0..1_000 {
-            pass.needs(&format!("/f{index}"), 10, "persist");
+        for index in 0..100_000 {
+            pass.needs(&format!("/f{index:06}"), 10, "persist");
         }
-        assert_eq!(
-            (pass.unsafe_files, pass.unsafe_bytes, pass.named.len()),
-            (1_000, 10_000, MOST_NAMED)
-        );
-        assert_eq!(pass.named[0], "/f0 (10 bytes: persist)");
+        assert_eq!((pass.unsafe_files, pass.unsafe_bytes), (100_000, 1_000_000));
+        let name = "/f000000 (10 bytes: persist)";
+        assert_eq!(pass.named[0], name);
+        assert_eq!(pass.named.len(), MOST_NAMED_BYTES / name.len());
     }
 
     #[test]

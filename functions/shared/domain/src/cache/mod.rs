@@ -2,12 +2,13 @@
 
 mod drain;
 mod file;
+mod hurry;
 
 pub use drain::{
-    CLEAN_PASSES, Idle, IdleWait, MOST_NAMED, MOST_PENDING, Pass, Pending, Phase, Progress, Totals,
-    next_phase,
+    CLEAN_PASSES, Idle, IdleWait, MOST_PENDING, Pass, Pending, Phase, Progress, Totals, next_phase,
 };
 pub use file::{FileState, Need, judge};
+pub use hurry::Ranking;
 
 use serde::{Deserialize, Serialize};
 
