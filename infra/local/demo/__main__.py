@@ -20,6 +20,7 @@ from .events import Event
 from .files import Files
 from .observers import Observers
 from .record import Claim, Record
+from .repairs import Repairs
 from .seen import NotSeen, Seen
 from .services import Services
 from .story import Story
@@ -87,11 +88,14 @@ async def _play(record: Record, style: Style, endpoints: dict, paths: Paths) -> 
     files = Files(endpoints["files"])
     cluster = Cluster(paths.world / "kubeconfig")
     observers = Observers(seen, services, files, cluster, paths.world)
-    story = Story(
-        seen, services, files, cluster.acting_as(), observers, record, style, stage.environment(paths), paths.world
-    )
+    shared = (seen, services, files, cluster.acting_as(), observers, record, style, stage.environment(paths), paths.world)
+
+    async def tell_all() -> None:
+        await Story(*shared).run()
+        await Repairs(*shared).run()
+
     observing = asyncio.create_task(observers.run())
-    telling = asyncio.create_task(story.run())
+    telling = asyncio.create_task(tell_all())
     try:
         await asyncio.wait({observing, telling}, return_when=asyncio.FIRST_COMPLETED)
         if observing.done():

@@ -169,6 +169,35 @@ def nothing_left(seen: Seen) -> Claim:
     )
 
 
+def set_right(seen: Seen, leaving: str, staying: str, since: float, kinds: Iterable[str]) -> list[Claim]:
+    """Of what went wrong behind Tidegate's back, and of the kinds that drift checks since then have found."""
+    wanted = ("drain-stalled", "node-incomplete", "volume-orphaned")
+    found = sorted(kinds)
+    drained_at = seen.when("lifecycle/gone", leaving, since)
+    back = seen.worker_of(staying)
+    orphans = [name for v in seen.volumes.values() if "gone" in (name := v["metadata"]["name"])]
+    by_check = {event.instance for event in seen.all_of("execution/started", since=since - 1) if "drift check" in event.text}
+    return [
+        Claim("The drift check found all three", set(wanted) <= set(found), ", ".join(found) or "nothing"),
+        Claim(
+            f"It started the drain of {seen.short(leaving)} that no event had started, and the instance is gone",
+            leaving in by_check and drained_at is not None,
+            "not gone" if drained_at is None else f"gone after {drained_at - since:.1f} s",
+        ),
+        Claim(
+            f"It started a join of {seen.short(staying)}, and its worker serves again",
+            staying in by_check and back is not None,
+            f"capacity {gibibytes(back.capacity_bytes)}" if back else "no worker in service",
+        ),
+        Claim("The volume that was left over is deleted", not orphans, ", ".join(orphans) or "none is left"),
+    ]
+
+
+def consistent(outcome: str) -> Claim:
+    """Of the outcome of the last check."""
+    return Claim("The last drift check finds nothing that differs", outcome == "consistent", outcome)
+
+
 def within_memory(uses: Sequence[FunctionUse]) -> Claim:
     """A function that needs more than it has is ended by Lambda."""
     fullest = max(uses, key=lambda use: use.peak_kb / use.size_mb, default=None)

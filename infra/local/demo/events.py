@@ -26,6 +26,7 @@ class Source(StrEnum):
     FILES = "files"
     JOIN = "node-join"
     DRAIN = "node-drain"
+    CHECK = "drift-check"
     BUS = "EventBridge"
 
 

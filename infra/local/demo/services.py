@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import botocore.exceptions
+import requests
 from world.groups import client
 
 from .changes.autoscaling import Instance
@@ -15,6 +16,7 @@ GROUP = "nvme-nodes"
 _MACHINES = {Source.JOIN: "tidegate-node-join", Source.DRAIN: "tidegate-node-drain"}
 # The longest page that Step Functions has.
 _HISTORY_PAGE = 1000
+_SECONDS = 10
 
 
 class Services:
@@ -27,6 +29,8 @@ class Services:
         self._ec2 = client("ec2", endpoint, region)
         self._stepfunctions = client("stepfunctions", endpoint, region)
         self._prefix = f"arn:aws:states:{region}:{account}:stateMachine:"
+        self._switches = f"{endpoint}/local-api/events"
+        self.drift_check_arn = f"{self._prefix}tidegate-drift-check"
 
     def machine_arn(self, machine: Source) -> str:
         return self._prefix + _MACHINES[machine]
@@ -43,6 +47,17 @@ class Services:
         self._autoscaling.terminate_instance_in_auto_scaling_group(
             InstanceId=instance, ShouldDecrementDesiredCapacity=True
         )
+
+    def lose_events(self) -> None:
+        """No event of the group is delivered from now on."""
+        pattern = {"source": ["aws.autoscaling"], "detail": {"AutoScalingGroupName": [GROUP]}}
+        requests.post(self._switches, json={"drop": True, "pattern": pattern}, timeout=_SECONDS).raise_for_status()
+
+    def lose_no_more_events(self) -> None:
+        requests.post(self._switches, json={"reset": True}, timeout=_SECONDS).raise_for_status()
+
+    def execution(self, arn: str) -> dict[str, Any]:
+        return dict(self._stepfunctions.describe_execution(executionArn=arn))
 
     def instances(self) -> dict[str, Instance]:
         """The group's members, and what EC2 still knows of former ones."""

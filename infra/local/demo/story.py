@@ -1,35 +1,24 @@
-"""The story: what is done to the world, and what is waited for. Observing, telling and judging are others' work."""
+"""The first part, one node's whole life: what is done, and what is waited for. Observing and judging are others' work."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import time
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
-
-from world.nodes.api import Api
 
 from . import claims, listings
 from .changes import kubernetes
 from .changes.alluxio import mebibytes
-from .events import Event, Source, Tone
-from .files import Files, FilesError
-from .observers import Observers
-from .record import Act, Claim, Record, Written
-from .seen import NotSeen, Seen
-from .services import Services
-from .timeline import Style
+from .events import Source, Tone
+from .files import FilesError
+from .record import Written
+from .seen import NotSeen
+from .telling import MOMENT_SECONDS, Telling
 
 ROOT = "/demo"
 _MIB = 2**20
 # Small enough for seconds, large enough for several blocks a file.
 _BLOCK = 8 * _MIB
-# A join or a drain takes half a minute here; on a machine that does other things, more.
-_JOIN_SECONDS = 240
-_DRAIN_SECONDS = 300
-_MOMENT_SECONDS = 60
 # So long nobody may persist what is ASYNC_THROUGH: longer than any interval that Alluxio's masters have here.
 _LAZY_SECONDS = 12.0
 _AFTER_SCALE_IN = "after the scale-in"
@@ -48,21 +37,12 @@ _LATE = (("orders/late.parquet", "MUST_CACHE", 16, True),)
 _APPLICATION = "report-builder"
 
 
-class Story:
-    """Tells itself once; `run` raises NotSeen where it cannot go on. All that was seen is in `record`."""
-
-    def __init__(
-        self, seen: Seen, services: Services, files: Files, api: Api, observers: Observers, record: Record, style: Style,
-        environment: Mapping[str, str], world: Path,
-    ):  # fmt: skip
-        self._seen, self._services, self._files, self._api = seen, services, files, api
-        self._observers, self._record, self._style = observers, record, style
-        self._environment, self._world = environment, world
-        self._under_store = world / "ufs"
+class Story(Telling):
+    """One node's whole life. `run` raises NotSeen where it cannot go on."""
 
     async def run(self) -> None:
         await self._files.delete(ROOT)
-        both = await self._scale_out()
+        both = await self._scale_out("Two NVMe nodes join")
         victim, pod = await self._write_files(both)
         stayer = next(id for id in both if id != victim)
         await self._list("while two nodes serve")
@@ -73,19 +53,6 @@ class Story:
 
     # the acts
 
-    async def _scale_out(self) -> list[str]:
-        act = self._begin("Two NVMe nodes join", "SetDesiredCapacity: nvme-nodes from 0 to 2 instances of m5d.4xlarge")
-        self._services.set_desired_capacity(2)
-        await self._seen.until(
-            "two instances in service, their executions at their end",
-            _JOIN_SECONDS,
-            lambda: len(self._seen.in_service()) == 2 and self._all_ended(self._seen.in_service(), act.began),
-        )
-        both = self._seen.in_service()
-        self._end(act)
-        self._claim(*claims.joined(self._seen, both, act.began))
-        return both
-
     async def _write_files(self, both: list[str]) -> tuple[str, str]:
         """The node on which the application's pod came to run is the one that will go; it gets the files."""
         act = self._begin(
@@ -94,7 +61,7 @@ class Story:
             pictured=False,
         )
         await self._api.create("/apis/apps/v1/namespaces/default/deployments", _deployment())
-        await self._seen.until("the application's pod is ready", _MOMENT_SECONDS, lambda: bool(self._running_pods(both)))
+        await self._seen.until("the application's pod is ready", MOMENT_SECONDS, lambda: bool(self._running_pods(both)))
         victim = next(id for id in both if self._running_pods([id]))
         other = next(id for id in both if id != victim)
         await self._write(_ON_VICTIM, victim)
@@ -133,7 +100,7 @@ class Story:
         node = self._seen.short(last)
         await self._prepare_the_end(last)
         await self._seen.until(
-            "the application's pod runs on the node that is left", _MOMENT_SECONDS, lambda: bool(self._running_pods([last]))
+            "the application's pod runs on the node that is left", MOMENT_SECONDS, lambda: bool(self._running_pods([last]))
         )
         pods = self._running_pods([last])
         command = (
@@ -152,7 +119,7 @@ class Story:
         self._claim(*claims.drained(self._seen, last, act.began, pods))
         self._claim(*claims.by_hand(self._seen, last, act.began))
         self._claim(claims.group_has(self._seen, [], self._services.group()["DesiredCapacity"]))
-        await self._seen.until("the last objects of the node are gone", _MOMENT_SECONDS, self._nothing_is_left)
+        await self._seen.until("the last objects of the node are gone", MOMENT_SECONDS, self._nothing_is_left)
         self._claim(claims.nothing_left(self._seen))
         for file in self._record.files:
             if file.persistable:
@@ -172,27 +139,6 @@ class Story:
         await self._write(_LATE, last)
 
     # steps that acts share
-
-    async def _has_gone(self, id: str, since: float) -> None:
-        seen = self._seen
-        await seen.until(
-            f"{id} drained, ended, and its executions at their end",
-            _DRAIN_SECONDS,
-            lambda: seen.when("ec2/terminated", id, since) is not None
-            and seen.when("lifecycle/gone", id, since) is not None
-            and self._all_ended([id], since),
-        )
-        await seen.until(
-            f"the node of {id} is deleted, with its volumes",
-            _MOMENT_SECONDS,
-            lambda: seen.node_of(id) is None and not seen.volumes_of(id),
-        )
-
-    def _all_ended(self, instances: list[str], since: float) -> bool:
-        """Each instance has executions since then, all of which have ended."""
-        started = {event.instance for event in self._seen.all_of("execution/started", since=since - 1)}
-        running = {e.instance for e in self._seen.executions.values() if e.arn not in self._seen.ended}
-        return set(instances) <= started and not running & set(instances)
 
     def _running_pods(self, instances: list[str]) -> list[str]:
         nodes = {node["metadata"]["name"] for id in instances if (node := self._seen.node_of(id))}
@@ -229,36 +175,6 @@ class Story:
             same = file.read_back[when] == file.sha256
             words = "reads back as it was written" if same else f"does NOT read back: {file.read_back[when]}"
             self._tell(f"{file.path} {words} ({when})", tone=Tone.GOOD if same else Tone.BAD)
-
-    async def _pass_time(self, seconds: float) -> None:
-        try:
-            await self._seen.until("nothing", seconds, lambda: False)
-        except NotSeen:
-            return
-
-    async def _list(self, when: str) -> None:
-        taken = await listings.take(self._environment)
-        taken.append(listings.worker_listing(self._seen.workers, self._seen.host_names()))
-        self._record.listings.append((when, taken))
-        print(self._style.heading(f"What a reader sees {when}"), *map(self._style.listing, taken), sep="\n", flush=True)
-
-    def _begin(self, title: str, trigger: str, pictured: bool = True) -> Act:
-        act = Act(title, trigger, time.time(), pictured=pictured)
-        self._record.acts.append(act)
-        print(self._style.act(len(self._record.acts), act), flush=True)
-        return act
-
-    def _end(self, act: Act) -> None:
-        act.ended = time.time()
-
-    def _tell(self, text: str, instance: str = "", tone: Tone = Tone.PLAIN) -> None:
-        self._seen.add(Event(time.time(), Source.STORY, "story", text, instance, tone))
-
-    def _claim(self, *made: Claim) -> None:
-        for one in made:
-            claim = dataclasses.replace(one, act=self._record.acts[-1].title)
-            self._record.claims.append(claim)
-            print(self._style.claim(claim), flush=True)
 
 
 def _deployment() -> dict[str, Any]:

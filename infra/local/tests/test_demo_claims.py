@@ -177,3 +177,38 @@ def test_a_node_is_called_by_its_name_after_ec2_has_forgotten_it():
     known = seen()
     known.remember({GOES: Instance(GOES, "", "terminated")})
     assert known.short(GOES) == "ip-127-7-16-1" and known.known[GOES].address == HOST
+
+
+THREE = ["drain-stalled", "node-incomplete", "volume-orphaned"]
+
+
+def after_a_check() -> Seen:
+    """STAYS has left by a repair, GOES has its worker back by another."""
+    known = seen()
+    started = "execution drift-jo started by the drift check"
+    known.events = [
+        Event(1, Source.DRAIN, "execution/started", started, STAYS),
+        Event(9, Source.AUTO_SCALING, "lifecycle/gone", "gone", STAYS),
+        Event(2, Source.JOIN, "execution/started", started, GOES),
+    ]
+    return known
+
+
+def test_what_went_wrong_is_set_right_by_executions_of_the_drift_check():
+    made = claims.set_right(after_a_check(), STAYS, GOES, 0, THREE)
+    assert [claim.name for claim in made if not claim.seen] == []
+
+
+def test_each_thing_that_stays_wrong_makes_its_own_claim_false():
+    known = after_a_check()
+    known.workers = {}
+    known.volumes["orphan"] = volume("local-pv-of-a-node-that-is-gone", "Available")
+    known.events.pop(1)
+    made = claims.set_right(known, STAYS, GOES, 0, THREE[:2])
+    assert [claim.seen for claim in made] == [False] * 4
+
+
+def test_a_node_that_came_back_by_its_own_event_is_no_work_of_the_drift_check():
+    known = after_a_check()
+    known.events[2] = Event(2, Source.JOIN, "execution/started", "execution 1234 started by its event", GOES)
+    assert not named(claims.set_right(known, STAYS, GOES, 0, THREE), "join of").seen

@@ -22,10 +22,11 @@ def event(line: str) -> Event | None:
     detail = told["detail"]
     if told["source"] == "tidegate":
         outcome, reason = detail.get("outcome", "?"), detail.get("reason", "")
-        good = outcome in ("joined", "drained")
+        good = outcome in ("joined", "drained", "consistent")
         text = f"{told['detail-type']}: {outcome}, after {detail.get('seconds', '?')} s: {reason}"
         key = f"outcome-event/{outcome}"
-        return Event(at, Source.BUS, key, text, detail.get("instanceId", ""), Tone.GOOD if good else Tone.BAD)
+        tone = Tone.GOOD if good else Tone.PLAIN if outcome == "drifted" else Tone.BAD
+        return Event(at, Source.BUS, key, text, detail.get("instanceId", ""), tone)
     if told["source"] == "aws.autoscaling" and told["detail-type"] in _AUTO_SCALING:
         key, words = _AUTO_SCALING[told["detail-type"]]
         tone = Tone.BAD if key == "launch-unsuccessful" else Tone.PLAIN

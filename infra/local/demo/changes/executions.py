@@ -24,8 +24,17 @@ class Execution:
     by_hand: bool
 
     @property
+    def by_drift_check(self) -> bool:
+        """It names its repairs so."""
+        return self._name.startswith("drift-")
+
+    @property
     def short(self) -> str:
-        return self.arn.rsplit(":", 1)[-1][:8]
+        return self._name[:8]
+
+    @property
+    def _name(self) -> str:
+        return self.arn.rsplit(":", 1)[-1]
 
 
 def subject(input_text: str) -> tuple[str, bool]:
@@ -66,6 +75,8 @@ class _Reader:
         kind = raw["type"]
         if kind == "ExecutionStarted":
             how = "started by hand" if self._execution.by_hand else "started by its event"
+            if self._execution.by_drift_check:
+                how = "started by the drift check"
             self._add(raw, branch, "execution/started", f"execution {self._execution.short} {how}")
         elif kind.endswith("StateEntered"):
             self._entered(raw, branch, kind.removesuffix("StateEntered"))
