@@ -6,12 +6,20 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from world.paths import CHECKOUT
 
 _SECONDS = 90
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[Path]:
+    """Where a world may be; what a test that fails leaves of it is ended."""
+    yield tmp_path / "world"
+    command(tmp_path / "world", "down").communicate(timeout=_SECONDS)
 
 
 def command(world: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
@@ -55,20 +63,20 @@ def test_there_is_no_environment_of_a_world_that_is_not_up(tmp_path: Path) -> No
     assert (asked.returncode, printed) == (1, "") and "make up" in told
 
 
-def test_a_world_that_is_interrupted_on_its_way_up_leaves_no_process(tmp_path: Path) -> None:
+def test_a_world_that_is_interrupted_on_its_way_up_leaves_no_process(directory: Path) -> None:
     # As a shell starts what it puts into the background: a handler of its own must not depend on what it inherits.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        up = command(tmp_path / "world", "up")
+        up = command(directory, "up")
     finally:
         signal.signal(signal.SIGINT, before)
     assert up.stderr is not None
     for line in up.stderr:
         if "Alluxio" in line:
             break
-    assert processes_of(tmp_path), "nothing was started"
+    assert processes_of(directory), "nothing was started"
     up.send_signal(signal.SIGINT)
     told = up.stderr.read()
     assert up.wait(_SECONDS) == 130, told
     assert "Traceback" not in told and "interrupted" in told
-    assert processes_of(tmp_path) == []
+    assert processes_of(directory) == []
