@@ -12,16 +12,11 @@ import yaml
 from aws_support import Aws, aws, bootstrap, until  # noqa: F401
 
 CHECKOUT = Path(__file__).resolve().parents[3]
-FUNCTIONS = [
-    "resolve-node",
-    "label-node",
-    "provision-volumes",
-    "schedule-worker",
-    "cordon-node",
-    "evict-pods",
-    "drain-cache",
-    "retire-worker",
-]
+FUNCTIONS = sorted(rights.parent.name for rights in CHECKOUT.glob("functions/*/iam.json"))
+MACHINES = sorted(
+    "tidegate-" + definition.name.removesuffix(".asl.json")
+    for definition in CHECKOUT.glob("statemachine/*.asl.json")
+)
 
 
 def deploy(aws: Aws, template: Path, stack: str, **parameters) -> dict:
@@ -258,10 +253,10 @@ def product(aws, tmp_path_factory) -> dict:
 def test_the_products_template_is_deployed_whole(aws, product):
     types = [resource["type"] for resource in product["resources"].values()]
     assert types.count("AWS::Lambda::Function") == len(FUNCTIONS)
-    assert types.count("AWS::StepFunctions::StateMachine") == 2
     assert types.count("AWS::EKS::AccessEntry") == len(FUNCTIONS) - 1
+    assert types.count("AWS::StepFunctions::StateMachine") == len(MACHINES)
     machines = aws.client("stepfunctions").list_state_machines()["stateMachines"]
-    assert {"tidegate-node-join", "tidegate-node-drain"} <= {m["name"] for m in machines}
+    assert set(MACHINES) <= {m["name"] for m in machines}
 
 
 def test_the_products_functions_have_their_settings_and_rights(aws, product):

@@ -137,7 +137,7 @@ mod tests {
             assert!(saved > saved_bytes(&as_listed, seconds), "{seconds}");
             assert!(saved > saved_bytes(&smallest_first, seconds), "{seconds}");
         }
-        assert!(saved_bytes(&largest_first, 100.0) > 2 * saved_bytes(&smallest_first, 100.0));
+        assert!(saved_bytes(&largest_first, 60.0) > 2 * saved_bytes(&smallest_first, 60.0));
     }
 
     #[test]
