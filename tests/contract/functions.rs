@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::{Value, json};
+
 use crate::definition::{list, machines};
 use crate::repository::{self, functions, pascal_case, root};
 use crate::template::{properties, template};
@@ -9,7 +11,7 @@ use crate::template::{properties, template};
 const TEMPLATE: &str = "infra/template.yaml";
 
 #[test]
-fn each_function_is_called_by_a_state_of_its_name() {
+fn each_function_is_called_by_a_state_of_its_name_or_by_whom_the_template_permits() {
     let packages = functions();
     let mut called = BTreeSet::new();
     for machine in machines() {
@@ -33,12 +35,66 @@ fn each_function_is_called_by_a_state_of_its_name() {
             called.insert(function);
         }
     }
+    let template = template();
     for package in packages {
-        assert!(
+        let permitted = permitted_callers(&template, &package);
+        assert_eq!(
             called.contains(&package),
-            "no state of statemachine/*.asl.json calls functions/{package}"
+            permitted.is_empty(),
+            "functions/{package} must be called either by a state of statemachine/*.asl.json or by those whom an \
+             AWS::Lambda::Permission in {TEMPLATE} names: {permitted:?}"
         );
     }
+}
+
+/// Who else but a state machine may call a function. A state machine does so by its own role; a service that calls by
+/// itself needs a permission on the function.
+fn permitted_callers(template: &Value, function: &str) -> Vec<Value> {
+    let own = json!({ "Fn::GetAtt": [format!("{}Function", pascal_case(function)), "Arn"] });
+    let resources = template["Resources"].as_object().into_iter().flatten();
+    resources
+        .filter(|(_, resource)| resource["Type"] == "AWS::Lambda::Permission")
+        .map(|(_, resource)| &resource["Properties"])
+        .filter(|permission| permission["FunctionName"] == own)
+        .map(|permission| permission["Principal"].clone())
+        .collect()
+}
+
+#[test]
+fn a_permission_is_for_a_function_of_ours_and_a_caller_of_this_account() {
+    let template = template();
+    let resources = template["Resources"].as_object().into_iter().flatten();
+    for (name, resource) in resources.filter(|(_, resource)| resource["Type"] == "AWS::Lambda::Permission") {
+        let permission = &resource["Properties"];
+        assert_eq!(
+            permission["Action"], "lambda:InvokeFunction",
+            "{TEMPLATE}: {name}"
+        );
+        let known = functions().iter().any(|function| {
+            permission["FunctionName"]["Fn::GetAtt"][0] == format!("{}Function", pascal_case(function))
+        });
+        assert!(known, "{TEMPLATE}: {name} is about no package of functions/");
+        // A bare service would let every account's resources call.
+        let role = permission["Principal"]["Fn::Sub"].as_str().unwrap_or_default();
+        let account = json!({ "Ref": "AWS::AccountId" });
+        assert!(
+            role.contains("::${AWS::AccountId}:role/") || permission["SourceAccount"] == account,
+            "{TEMPLATE}: {name} lets more than this account call"
+        );
+    }
+}
+
+#[test]
+fn auto_scaling_may_ask_who_goes_and_its_groups_can_be_told_whom_to_ask() {
+    let template = template();
+    let callers = permitted_callers(&template, "choose-victims");
+    let role = "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/aws-service-role/autoscaling.amazonaws.com/\
+                AWSServiceRoleForAutoScaling";
+    assert_eq!(callers, [json!({ "Fn::Sub": role })]);
+    assert_eq!(
+        template["Outputs"]["ChooseVictimsArn"]["Value"],
+        json!({ "Fn::GetAtt": ["ChooseVictimsFunction", "Arn"] })
+    );
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use tidegate_domain::outcome::{
-    CheckOutcome, CordonOutcome, DrainOutcome, EvictOutcome, LabelOutcome, ResolveOutcome, RetireOutcome,
-    VolumesOutcome, WorkerOutcome,
+    CheckOutcome, ChooseOutcome, CordonOutcome, DrainOutcome, EvictOutcome, LabelOutcome, ResolveOutcome,
+    RetireOutcome, VolumesOutcome, WorkerOutcome,
 };
 
 use crate::definition::{Scope, list, machines};
@@ -19,6 +19,7 @@ fn outcomes(function: &str) -> &'static [&'static str] {
         "label-node" => LabelOutcome::ALL,
         "provision-volumes" => VolumesOutcome::ALL,
         "schedule-worker" => WorkerOutcome::ALL,
+        "choose-victims" => ChooseOutcome::ALL,
         "cordon-node" => CordonOutcome::ALL,
         "evict-pods" => EvictOutcome::ALL,
         "drain-cache" => DrainOutcome::ALL,

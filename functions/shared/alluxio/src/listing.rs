@@ -1,4 +1,4 @@
-//! Every worker at once, for the drift check.
+//! Every worker at once, for the drift check and for the choice of those that go.
 
 use std::collections::BTreeMap;
 
@@ -6,18 +6,26 @@ use tidegate_domain::cache::Worker;
 use tidegate_domain::drift::{Workers, WorkersView};
 use tidegate_domain::error::Result;
 use tidegate_domain::ports::Changed;
+use tidegate_domain::victims::WorkerReport;
 use tonic::Code;
 
 use crate::convert;
 use crate::master::AlluxioMaster;
 use crate::proto::block::{GetWorkerLostStoragePOptions, RemoveDisabledWorkerPOptions, WorkerRange};
 
-impl WorkersView for AlluxioMaster {
-    async fn workers(&self) -> Result<Workers> {
+impl WorkerReport for AlluxioMaster {
+    async fn every_worker(&self) -> Result<Vec<Worker>> {
         let report = self
             .report(WorkerRange::All, None)
             .await
             .map_err(|failure| self.error(failure, "report on its workers"))?;
+        report.iter().map(convert::worker).collect()
+    }
+}
+
+impl WorkersView for AlluxioMaster {
+    async fn workers(&self) -> Result<Workers> {
+        let all = self.every_worker().await?;
         let lost = self
             .block(async |mut client, session| {
                 client
@@ -39,10 +47,7 @@ impl WorkersView for AlluxioMaster {
                 .extend(directories);
         }
         lost_storage.retain(|_, directories| !directories.is_empty());
-        Ok(Workers {
-            all: report.iter().map(convert::worker).collect::<Result<_>>()?,
-            lost_storage,
-        })
+        Ok(Workers { all, lost_storage })
     }
 
     async fn forget(&self, worker: &Worker) -> Result<Changed> {

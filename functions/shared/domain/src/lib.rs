@@ -21,3 +21,4 @@ pub mod retire;
 pub mod several;
 pub mod subject;
 pub mod trigger;
+pub mod victims;

@@ -29,6 +29,13 @@ pub const PROVISIONER_SELECTOR: &str = "app=local-volume-provisioner";
 pub const PROVISIONER_NAMESPACE: &str = "kube-system";
 /// Label of Alluxio worker pods, as in Alluxio's own chart.
 pub const WORKER_POD_SELECTOR: &str = "role=alluxio-worker";
+/// Says that Alluxio masters may run on a node; their pods select on it. Set by the node group, so that it stands before
+/// the first pod does.
+pub const MASTER_LABEL: &str = "tidegate.dev/alluxio-master";
+/// Keeps Cluster Autoscaler from choosing a node: it names its instance itself, whatever the group's policy says.
+pub const SCALE_DOWN_DISABLED_ANNOTATION: &str = "cluster-autoscaler.kubernetes.io/scale-down-disabled";
+/// Value of [`MASTER_LABEL`] and [`SCALE_DOWN_DISABLED_ANNOTATION`].
+pub const TRUE: &str = "true";
 /// Set by EKS on every node.
 pub const INSTANCE_TYPE_LABEL: &str = "node.kubernetes.io/instance-type";
 /// Set by EKS on every node.

@@ -155,6 +155,16 @@ outcomes! {
     }
 }
 
+outcomes! {
+    /// Outcomes of `choose-victims`.
+    ChooseOutcome {
+        /// By what the workers hold.
+        Chosen = "chosen",
+        /// The cache cannot be seen: the group's own proposal.
+        Unseen = "unseen",
+    }
+}
+
 /// What a function answers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]

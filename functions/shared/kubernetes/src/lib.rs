@@ -5,6 +5,7 @@
 //! labels or by the node's name on the side of the API server: what a call costs does not grow with the cluster. Only the
 //! drift check lists the cluster as a whole ([`ClusterView`](tidegate_domain::drift::ClusterView)).
 
+mod candidates;
 mod cluster;
 mod connection;
 mod errors;

@@ -18,6 +18,12 @@ use crate::reply::Reply;
 pub trait Serve {
     /// Answers a payload.
     fn serve(&self, payload: Value) -> impl Future<Output = Result<Reply>>;
+
+    /// What the caller is sent of an answer: a state machine all of it. Who has a format of its own gets that; the log
+    /// line has the answer.
+    fn sent(&self, answer: Value) -> Value {
+        answer
+    }
 }
 
 /// Runs a function behind the Lambda runtime API until the process is ended.
@@ -59,10 +65,12 @@ pub async fn serve<F: Serve>(function: &'static str, start: impl AsyncFnOnce() -
             namespace,
         };
         println!("{}", outcome_line(&circumstances, &result));
-        result.map(|reply| reply.answer).map_err(|error| Diagnostic {
-            error_type: error.name.as_str().to_owned(),
-            error_message: error.message,
-        })
+        result
+            .map(|reply| served.sent(reply.answer))
+            .map_err(|error| Diagnostic {
+                error_type: error.name.as_str().to_owned(),
+                error_message: error.message,
+            })
     }))
     .await;
     match answered {

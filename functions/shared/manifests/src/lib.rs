@@ -41,7 +41,7 @@ macro_rules! rbac {
 }
 
 /// The rights of each function that talks to Kubernetes, as they stand beside it.
-const RBAC: [&str; 8] = [
+const RBAC: [&str; 9] = [
     rbac!("check-drift"),
     rbac!("label-node"),
     rbac!("provision-volumes"),
@@ -50,6 +50,7 @@ const RBAC: [&str; 8] = [
     rbac!("evict-pods"),
     rbac!("drain-cache"),
     rbac!("retire-worker"),
+    rbac!("choose-victims"),
 ];
 /// The namespace that the files in [`RBAC`] name.
 const RBAC_NAMESPACE: &str = "\n  namespace: alluxio\n";

@@ -1,5 +1,6 @@
 //! What goes over the wire to the API server, and what is made of its answers.
 
+mod candidates;
 mod errors;
 mod listing;
 mod nodes;

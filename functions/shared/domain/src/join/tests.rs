@@ -1,0 +1,312 @@
+use super::*;
+use crate::disks::DiskLayout;
+use crate::subject::InstanceId;
+
+const GIB: u64 = 1_073_741_824;
+const DISKS: [Disk; 2] = [Disk { size_gb: 300 }, Disk { size_gb: 300 }];
+
+fn subject() -> Subject {
+    Subject {
+        instance_id: InstanceId::parse("i-0123456789abcdef0").expect("valid"),
+        auto_scaling_group: "nvme".into(),
+        availability_zone: "us-west-2a".into(),
+        instance_type: "m5d.4xlarge".into(),
+        lifecycle_state: "Pending:Wait".into(),
+        disks: DISKS.to_vec(),
+        disk_layout: DiskLayout::of(&DISKS),
+        hook: None,
+        retains: false,
+    }
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).expect("valid")
+}
+
+fn draining() -> Node {
+    let annotations = [(
+        names::DRAIN_SINCE_ANNOTATION.to_owned(),
+        "2026-01-01T00:00:00Z".to_owned(),
+    )];
+    Node {
+        annotations: annotations.into(),
+        startup_taint: true,
+        ..Node::default()
+    }
+}
+
+fn volume(gib: u64, phase: VolumePhase) -> Volume {
+    Volume {
+        name: format!("local-pv-{gib}"),
+        uid: String::new(),
+        capacity_bytes: gib * GIB,
+        storage_class: names::FAST_DISKS_CLASS.into(),
+        hostname: None,
+        provisioned_by: None,
+        phase,
+        claim: None,
+    }
+}
+
+fn pod(ready: bool) -> Pod {
+    let start_time = Some(Timestamp::from_second(1_000).expect("valid"));
+    Pod {
+        namespace: "alluxio".into(),
+        name: "w".into(),
+        ready,
+        start_time,
+        ..Pod::default()
+    }
+}
+
+fn worker() -> Worker {
+    Worker {
+        host: "10.0.0.7".into(),
+        address: "10.0.0.7".into(),
+        rpc_port: 29_999,
+        web_port: 30_000,
+        state: WorkerState::Live,
+        capacity_bytes: 2 * 246 * GIB,
+        used_bytes: 0,
+        last_contact_seconds: 0,
+    }
+}
+
+#[test]
+fn a_fresh_node_gets_what_is_known_of_it_and_a_labelled_one_is_left_alone() {
+    let Step::Change(change) = label(&Node::default(), &subject()) else {
+        panic!("nothing to change")
+    };
+    assert_eq!(change.labels.len(), 3);
+    assert_eq!(change.labels[names::DISK_LAYOUT_LABEL].as_deref(), Some("2x300g"));
+    let labels = change
+        .labels
+        .into_iter()
+        .map(|(k, v)| (k.to_owned(), v.expect("set")))
+        .collect();
+    assert_eq!(
+        label(
+            &Node {
+                labels,
+                ..Node::default()
+            },
+            &subject()
+        ),
+        Step::Nothing
+    );
+}
+
+#[test]
+fn a_place_of_masters_is_kept_from_cluster_autoscaler_and_no_other_node_is() {
+    let mut node = Node {
+        labels: [(names::MASTER_LABEL.to_owned(), "true".to_owned())].into(),
+        ..Node::default()
+    };
+    let Step::Change(change) = label(&node, &subject()) else {
+        panic!("nothing to change")
+    };
+    assert_eq!(
+        change.annotations,
+        [(names::SCALE_DOWN_DISABLED_ANNOTATION, Some("true".to_owned()))].into()
+    );
+    assert_eq!(change.labels.len(), 3, "in the same patch");
+    for (name, value) in change.annotations {
+        node.annotations.insert(name.to_owned(), value.expect("set"));
+    }
+    for (name, value) in change.labels {
+        node.labels.insert(name.to_owned(), value.expect("set"));
+    }
+    assert_eq!(label(&node, &subject()), Step::Nothing);
+    let Step::Change(change) = label(&Node::default(), &subject()) else {
+        panic!("nothing to change")
+    };
+    assert!(change.annotations.is_empty());
+}
+
+#[test]
+fn every_step_of_a_join_gives_way_to_a_drain() {
+    let mut node = draining();
+    node.labels
+        .insert(names::MASTER_LABEL.to_owned(), "true".to_owned());
+    for step in [
+        label(&node, &subject()),
+        pull_worker_lever(&node, &subject(), "e-1"),
+        open(&node, "e-1"),
+    ] {
+        assert!(matches!(step, Step::Superseded(_)), "{step:?}");
+    }
+}
+
+#[test]
+fn a_node_is_opened_once() {
+    assert!(matches!(
+        open(
+            &Node {
+                startup_taint: true,
+                ..Node::default()
+            },
+            "e-1"
+        ),
+        Step::Change(_)
+    ));
+    assert_eq!(open(&Node::default(), "e-1"), Step::Nothing);
+}
+
+#[test]
+fn after_its_claim_a_join_gives_way_to_whoever_took_the_node_over() {
+    let claim = r#"{"execution": "e-2", "direction": "join", "deadline": "2026-01-01T00:00:00Z"}"#;
+    let node = Node {
+        annotations: [(names::EXECUTION_ANNOTATION.to_owned(), claim.to_owned())].into(),
+        startup_taint: true,
+        ..Node::default()
+    };
+    for step in [pull_worker_lever(&node, &subject(), "e-1"), open(&node, "e-1")] {
+        assert!(
+            matches!(&step, Step::Superseded(reason) if reason.contains("e-2")),
+            "{step:?}"
+        );
+    }
+    for step in [pull_worker_lever(&node, &subject(), "e-2"), open(&node, "e-2")] {
+        assert!(matches!(step, Step::Change(_)), "{step:?}");
+    }
+}
+
+#[test]
+fn disks_are_volumes_when_each_has_one_of_its_size_that_can_be_used() {
+    use VolumePhase::{Available, Bound, Released};
+    assert_eq!(
+        volumes_seen(&DISKS, &[volume(273, Bound), volume(273, Available)]),
+        VolumesSeen::Complete
+    );
+    let one = volumes_seen(&DISKS, &[volume(273, Available), volume(273, Released)]);
+    assert_eq!(
+        one,
+        VolumesSeen::Missing("1 of 2 disks are volumes, 1 being cleaned".into())
+    );
+    assert_eq!(
+        volumes_seen(&DISKS, &[]),
+        VolumesSeen::Missing("0 of 2 disks are volumes".into())
+    );
+}
+
+#[test]
+fn a_volume_of_a_size_that_no_disk_has_is_wrong() {
+    let seen = volumes_seen(&DISKS, &[volume(100, VolumePhase::Available)]);
+    assert!(
+        matches!(&seen, VolumesSeen::Wrong(reason) if reason.contains("local-pv-100")),
+        "{seen:?}"
+    );
+}
+
+#[test]
+fn a_volume_of_another_class_is_not_looked_at() {
+    let other = Volume {
+        storage_class: "gp3".into(),
+        ..volume(100, VolumePhase::Available)
+    };
+    assert!(matches!(volumes_seen(&DISKS, &[other]), VolumesSeen::Missing(_)));
+}
+
+#[test]
+fn a_disk_is_to_blame_only_when_this_nodes_provisioner_had_time_to_see_it() {
+    let provisioner = Pod {
+        ready: true,
+        ready_since: Some(at(100)),
+        ..Pod::default()
+    };
+    assert!(disk_is_to_blame(Some(&provisioner), 120, at(220)));
+    assert!(!disk_is_to_blame(Some(&provisioner), 120, at(219)));
+    assert!(!disk_is_to_blame(
+        Some(&Pod {
+            ready: false,
+            ..provisioner
+        }),
+        120,
+        at(500)
+    ));
+    assert!(!disk_is_to_blame(None, 120, at(500)));
+}
+
+#[test]
+fn a_worker_is_in_service_when_the_master_has_all_its_capacity_from_this_very_pod() {
+    assert_eq!(
+        worker_seen(Some(&pod(true)), Some(&worker()), &[], &DISKS, at(1_100)),
+        WorkerSeen::InService
+    );
+}
+
+#[test]
+fn a_ready_pod_without_a_registered_worker_is_not_in_service() {
+    for (pod, worker) in [
+        (None, Some(worker())),
+        (Some(pod(false)), Some(worker())),
+        (Some(pod(true)), None),
+        (
+            Some(pod(true)),
+            Some(Worker {
+                state: WorkerState::Lost,
+                ..worker()
+            }),
+        ),
+        (
+            Some(pod(true)),
+            Some(Worker {
+                state: WorkerState::Decommissioned,
+                ..worker()
+            }),
+        ),
+        (
+            Some(pod(true)),
+            Some(Worker {
+                last_contact_seconds: 61,
+                ..worker()
+            }),
+        ),
+        (
+            Some(Pod {
+                start_time: Some(at(1_090)),
+                ..pod(true)
+            }),
+            Some(Worker {
+                last_contact_seconds: 10,
+                ..worker()
+            }),
+        ),
+        (
+            Some(Pod {
+                deletion_time: Some(Timestamp::UNIX_EPOCH),
+                ..pod(true)
+            }),
+            Some(worker()),
+        ),
+    ] {
+        let seen = worker_seen(pod.as_ref(), worker.as_ref(), &[], &DISKS, at(1_100));
+        assert!(
+            matches!(seen, WorkerSeen::NotYet(_)),
+            "{pod:?} {worker:?}: {seen:?}"
+        );
+    }
+}
+
+#[test]
+fn a_worker_with_lost_storage_or_too_little_of_it_proves_the_node_unfit() {
+    let lost = worker_seen(
+        Some(&pod(true)),
+        Some(&worker()),
+        &["/mnt/alluxio/tier-1".into()],
+        &DISKS,
+        at(1_100),
+    );
+    assert!(
+        matches!(&lost, WorkerSeen::Unfit(reason) if reason.contains("tier-1")),
+        "{lost:?}"
+    );
+    let half = Worker {
+        capacity_bytes: 246 * GIB,
+        ..worker()
+    };
+    assert!(matches!(
+        worker_seen(Some(&pod(true)), Some(&half), &[], &DISKS, at(1_100)),
+        WorkerSeen::Unfit(_)
+    ));
+}
