@@ -18,4 +18,5 @@ mod outages;
 mod retention;
 mod story;
 mod triggers;
+mod victims;
 mod world;

@@ -8,7 +8,7 @@ import itertools
 import aws_support  # noqa: F401  (puts the package on the path)
 import pytest
 from world.aws.autoscaling import decisions, requests
-from world.aws.autoscaling.decisions import End, Launch, Moment
+from world.aws.autoscaling.decisions import Ask, End, Launch, Moment
 from world.aws.autoscaling.model import (
     ABANDON,
     LAUNCHING,
@@ -31,6 +31,8 @@ class Play:
         self.ids = itertools.count(1)
         self.announced: list[Announce] = []
         self.ended: list[str] = []
+        self.asked: list[Ask] = []
+        """What the function of the termination policy has been asked and has not answered."""
         self.group = Group(
             name="nvme-nodes",
             arn="arn:aws:autoscaling:us-west-2:123456789012:autoScalingGroup:u:autoScalingGroupName/nvme-nodes",
@@ -53,6 +55,8 @@ class Play:
                     self.announced.append(effect)
                 elif isinstance(effect, End):
                     self.ended.append(effect.instance_id)
+                elif isinstance(effect, Ask):
+                    self.asked.append(effect)
                 else:
                     following += self._launch(effect)
             effects = following
@@ -79,6 +83,11 @@ class Play:
     def pass_time(self, seconds: float) -> None:
         self.now += dt.timedelta(seconds=seconds)
         self.settle(decisions.advance(self.group, self.moment()))
+
+    def answer(self, *named: Member) -> None:
+        """The function of the termination policy names these."""
+        ids = [member.id for member in named]
+        self.settle(decisions.answered(self.group, self.asked.pop(), ids, self.moment()))
 
     def boot(self) -> None:
         for member in list(self.group.members.values()):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any, Protocol
 
+from moto.awslambda.models import lambda_backends
 from moto.sqs.models import sqs_backends
 
 from . import policies
@@ -69,6 +70,24 @@ class Authorizer:
         }
         request = policies.Request("sqs:SendMessage", (queue_arn,), facts, service)
         return policies.allowed([json.loads(queue.policy)], request)
+
+    def function_allows(self, function_arn: str, principal_arn: str) -> bool:
+        """Whether a function's own policy lets a principal call it."""
+        backend = lambda_backends[self._config.account][self._config.region]
+        try:
+            statements = backend.get_function(function_arn).policy.statements
+        except Exception:
+            return False
+        # The emulator keeps the ARN of a role as it was given; in a policy it is an AWS principal.
+        statements = [
+            statement | {"Principal": {"AWS": statement["Principal"]}}
+            if isinstance(statement["Principal"], str)
+            else statement
+            for statement in statements
+        ]
+        facts = {"aws:sourceaccount": [self._config.account]}
+        request = policies.Request("lambda:InvokeFunction", (function_arn,), facts, principal_arn)
+        return policies.allowed([{"Statement": statements}], request)
 
     def _documents(self, role_arn: str) -> list[dict[str, Any]]:
         role = self._identities.role(role_arn)

@@ -20,6 +20,7 @@ from .admin import Admin
 from .authorization import Authorizer
 from .autoscaling.engine import Engine
 from .autoscaling.operations import Operations as AutoScaling
+from .autoscaling.policy_function import PolicyFunction
 from .calls import CallLog
 from .cloudwatch import CloudWatch
 from .config import Config
@@ -91,6 +92,7 @@ class AwsEndpoint:
         self.functions = LambdaService(
             config, self.identities, self.authorizer, self.timers, self.calls, cloudwatch
         )
+        self.engine.ask_policy = PolicyFunction(config, self.authorizer, self.functions).ask
         self.executions = ExecutionService(config, self.bus, self.timers, cloudwatch, stretch)
         self.schedules = Schedules(config, self.timers, self.bus, self.delivery)
         self.admin = Admin()

@@ -9,8 +9,9 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from . import notices, wording
+from . import notices, victims, wording
 from .model import (
     ABANDON,
     CONTINUE,
@@ -44,7 +45,20 @@ class End:
     instance_id: str
 
 
-Effect = Announce | Launch | End
+@dataclass(frozen=True)
+class Ask:
+    """Asks the function that is the group's termination policy; its answer goes to `answered`."""
+
+    function: str
+    question: dict[str, Any]
+    cause: str
+    """Why the capacity is what it is, in AWS's words."""
+
+
+Effect = Announce | Launch | End | Ask
+
+# How soon AWS asks again is not documented.
+ASK_AGAIN = dt.timedelta(seconds=5)
 
 
 def balance(group: Group, moment: Moment, launch_cause: str | None = None) -> list[Effect]:
@@ -74,14 +88,13 @@ def balance(group: Group, moment: Moment, launch_cause: str | None = None) -> li
             group.activities.append(activity)
             effects.append(Launch(activity))
     elif missing < 0 and "Terminate" not in group.suspended:
-        for _ in range(-missing):
-            victim = choose_victim(group)
-            if victim is None:
-                break
-            cause = wording.selected(
-                moment.now, group.capacity_cause, actual, group.desired, victim.id
-            )
-            effects += begin_termination(group, victim, cause, moment)
+        if group.policy_function is None:
+            leaving = victims.by_default(group, -missing)
+            effects += _scale_in(group, leaving, group.capacity_cause, moment)
+        elif not group.asking and (group.ask_again_at or moment.now) <= moment.now:
+            group.asking, group.ask_again_at = True, None
+            asked = victims.question(group, -missing)
+            effects.append(Ask(group.policy_function, asked, group.capacity_cause))
     group.capacity_cause = ""
     return effects
 
@@ -94,19 +107,23 @@ def _emptiest_subnet(group: Group) -> str:
     return min(load, key=lambda subnet: load[subnet])
 
 
-def choose_victim(group: Group) -> Member | None:
-    """The default termination policy: the fullest zone, the oldest template, then the oldest."""
-    free = [member for member in group.counting() if not member.protected]
-    if not free:
-        return None
-    crowd: dict[str, int] = {}
-    for member in group.counting():
-        crowd[member.zone] = crowd.get(member.zone, 0) + 1
-    fullest = max(crowd[member.zone] for member in free)
-    return min(
-        (member for member in free if crowd[member.zone] == fullest),
-        key=lambda member: (int(member.template.get("Version", "0") or 0), member.joined_at),
-    )
+def answered(group: Group, ask: Ask, named: list[str] | None, moment: Moment) -> list[Effect]:
+    """The policy's function has named who may go. None: it gave no answer, and nobody goes."""
+    group.asking = False
+    over = len(group.counting()) + len(group.launching) - group.desired
+    leaving = victims.by_answer(group, ask.question, named or [], max(over, 0))
+    if len(leaving) < over:
+        group.ask_again_at = moment.now + ASK_AGAIN
+    return _scale_in(group, leaving, ask.cause, moment)
+
+
+def _scale_in(group: Group, leaving: list[Member], cause: str, moment: Moment) -> list[Effect]:
+    effects: list[Effect] = []
+    actual = len(group.counting()) + len(group.launching)
+    for member in leaving:
+        why = wording.selected(moment.now, cause, actual, group.desired, member.id)
+        effects += begin_termination(group, member, why, moment)
+    return effects
 
 
 def launched(group: Group, activity: Activity, member: Member, moment: Moment) -> None:
@@ -210,6 +227,7 @@ def next_due(group: Group) -> dt.datetime | None:
     """When `advance` has something to do again."""
     times = [member.pass_at for member in group.members.values() if member.pass_at]
     times += [a.expires_at for m in group.members.values() for a in m.active_actions()]
+    times += [group.ask_again_at] if group.ask_again_at else []
     return min(times, default=None)
 
 
@@ -352,4 +370,4 @@ def _end(activity: Activity, status: str, moment: Moment, message: str = "") -> 
     activity.progress = 100
 
 
-__all__ = ["CONTINUE", "Effect", "End", "Launch", "Moment"]
+__all__ = ["CONTINUE", "Ask", "Effect", "End", "Launch", "Moment"]

@@ -13,7 +13,7 @@ from ..config import Config
 from ..ec2 import RECLAIMED, Bus, Ec2
 from ..timers import Timer, Timers
 from . import decisions
-from .decisions import Effect, End, Launch, Moment
+from .decisions import Ask, Effect, End, Launch, Moment
 from .model import Group, Member, State
 from .notices import SOURCE, Announce
 
@@ -40,6 +40,8 @@ class Engine:
         self._wakeup: Timer | None = None
         self.lock = threading.RLock()
         self.groups: dict[str, Group] = {}
+        self.ask_policy: Callable[[str, dict[str, Any]], list[str]] | None = None
+        """Asks a group's function who goes: its ARN and the question. Set by the server once Lambda exists."""
         ec2.listen(self._ec2_state)
 
     def moment(self) -> Moment:
@@ -93,7 +95,19 @@ class Engine:
                 return []
             # A reclaimed instance, whose hooks are done only now.
             return decisions.ec2_gone(group, group.members[effect.instance_id], self.moment())
+        if isinstance(effect, Ask):
+            threading.Thread(target=self._ask, args=(group, effect), daemon=True).start()
+            return []
         return self._launch(group, effect)
+
+    def _ask(self, group: Group, ask: Ask) -> None:
+        named = None
+        try:
+            named = self.ask_policy(ask.function, ask.question) if self.ask_policy else None
+        except Exception as error:
+            log.warning("%s: %s named nobody: %s", group.name, ask.function, error)
+        with self.lock:
+            self.settle(group, decisions.answered(group, ask, named, self.moment()))
 
     def _launch(self, group: Group, effect: Launch) -> list[Effect]:
         activity = effect.activity
@@ -102,7 +116,7 @@ class Engine:
         try:
             template = self._ec2.template(self._template_of(group))
             instance = self._ec2.launch(
-                template, activity.subnet_id, tags, self._type_of(group), self._spot(group)
+                template, activity.subnet_id, tags, self._type_of(group), group.market == "spot"
             )
         except Exception as error:
             log.exception("a launch of %s failed", group.name)
@@ -136,15 +150,6 @@ class Engine:
         policy: dict[str, Any] = group.mixed_instances_policy or {}
         overrides = policy.get("LaunchTemplate", {}).get("Overrides") or []
         return next((o["InstanceType"] for o in overrides if "InstanceType" in o), None)
-
-    @staticmethod
-    def _spot(group: Group) -> bool:
-        policy: dict[str, Any] = group.mixed_instances_policy or {}
-        distribution = policy.get("InstancesDistribution", {})
-        return (
-            int(distribution.get("OnDemandBaseCapacity") or 0) == 0
-            and int(distribution.get("OnDemandPercentageAboveBaseCapacity", 100)) == 0
-        )
 
     def _ec2_state(self, instance_id: str, state: str) -> None:
         with self.lock:

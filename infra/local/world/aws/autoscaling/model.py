@@ -154,6 +154,27 @@ class Group:
     capacity_cause: str = ""
     """Why the desired capacity is what it is, in AWS's words; goes into the next activities."""
     deleting: bool = False
+    asking: bool = False
+    """The termination policy's function has been asked and has not answered yet."""
+    ask_again_at: dt.datetime | None = None
+    """When the function is asked once more, as it named too few or did not answer."""
+
+    @property
+    def policy_function(self) -> str | None:
+        """The function that is the group's termination policy."""
+        first = self.termination_policies[0] if self.termination_policies else ""
+        return first if first.startswith("arn:") else None
+
+    @property
+    def market(self) -> str:
+        """`spot` or `on-demand`: all of one group are bought alike here."""
+        policy: dict[str, Any] = self.mixed_instances_policy or {}
+        distribution = policy.get("InstancesDistribution", {})
+        only_spot = (
+            int(distribution.get("OnDemandBaseCapacity") or 0) == 0
+            and int(distribution.get("OnDemandPercentageAboveBaseCapacity", 100)) == 0
+        )
+        return "spot" if only_spot else "on-demand"
 
     @property
     def zones(self) -> list[str]:

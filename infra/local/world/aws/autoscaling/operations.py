@@ -147,7 +147,9 @@ class Operations:
             params.get("HealthCheckGracePeriod", group.health_check_grace_seconds)
         )
         group.max_instance_lifetime = params.get("MaxInstanceLifetime", group.max_instance_lifetime)
-        group.termination_policies = params.get("TerminationPolicies", group.termination_policies)
+        if "TerminationPolicies" in params:
+            requests.check_policies(params["TerminationPolicies"])
+            group.termination_policies = params["TerminationPolicies"]
 
     def _subnets(self, params: dict[str, Any]) -> dict[str, str]:
         """Subnet id -> zone. Zones alone mean the world's subnets in them."""

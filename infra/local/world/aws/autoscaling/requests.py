@@ -54,6 +54,19 @@ def set_desired(group: Group, desired: int, now: dt.datetime) -> None:
         group.desired = desired
 
 
+def check_policies(policies: list[str]) -> None:
+    """A function stands before all others, as on AWS; of the others only the default one is played."""
+    for place, policy in enumerate(policies):
+        if policy.startswith("arn:aws:lambda:") and place > 0:
+            raise validation_error(
+                "Lambda function ARN must be the first termination policy in the list."
+            )
+        if policy.endswith(":$LATEST"):
+            raise validation_error("The $LATEST version of a function is not a termination policy.")
+        if policy != "Default" and not policy.startswith("arn:aws:lambda:"):
+            raise validation_error(f"Termination policy {policy} is not played here.")
+
+
 def put_hook(group: Group, params: dict[str, Any], minimum_heartbeat: int) -> None:
     """Creates or updates a hook. An update leaves out what it does not change."""
     name = params["LifecycleHookName"]
