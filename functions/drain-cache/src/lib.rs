@@ -1,5 +1,7 @@
 //! Saves every byte whose only copy is on the worker, then decommissions it.
 
+mod hurry;
+mod leaving;
 mod saving;
 
 use std::time::Duration;
@@ -46,6 +48,9 @@ pub struct DrainCall {
     call: Call,
     #[serde(default)]
     progress: Option<Progress>,
+    /// EC2 takes the instance away at the deadline, whatever it is told (a Spot interruption).
+    #[serde(default)]
+    reclaimed: bool,
 }
 
 /// What was seen and done.
@@ -62,6 +67,12 @@ pub struct Facts {
     /// The first of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub named_files: Vec<String>,
+    /// The files that could not be saved, the largest first, as many as there is room for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unsaved_files: Vec<String>,
+    /// So many more could not be saved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub more_unsaved_files: Option<u64>,
     /// The worker never looked idle, and went after its limit.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub idle_limit_reached: bool,
@@ -95,6 +106,10 @@ enum Step {
 struct Session {
     call: Call,
     progress: Progress,
+    /// The instance is taken away at the deadline.
+    reclaimed: bool,
+    /// It is the last moment before that.
+    leaving: bool,
     facts: Facts,
     /// How idle the worker looked, newest last.
     looks: Vec<Option<WorkerLoad>>,
@@ -112,11 +127,14 @@ where
 {
     async fn answer(&self, session: &mut Session) -> Result<(DrainOutcome, String)> {
         loop {
+            if session.time_to_leave(self.clock.now()) {
+                session.leave();
+            }
             let reason = match self.step(session).await? {
                 Step::Done(outcome, reason) => return Ok((outcome, reason)),
                 Step::Onward => {
                     // Each step ends within the call's time; one that goes on is looked at anew.
-                    if self.clock.now() < session.ends {
+                    if session.leaving || self.clock.now() < session.ends {
                         continue;
                     }
                     "the call's time is up, the work goes on in the next".to_owned()
@@ -124,6 +142,9 @@ where
                 Step::NotYet(reason) => reason,
             };
             let now = self.clock.now();
+            if session.time_to_leave(now) {
+                continue;
+            }
             if session.call.frame.expired(now) {
                 return Ok((DrainOutcome::Incomplete, format!("time is up: {reason}")));
             }
@@ -159,7 +180,9 @@ where
         match next_phase(&node, &host, worker, pods.first()) {
             Phase::Absent(reason) => Ok(Step::Done(DrainOutcome::Absent, reason)),
             Phase::AwaitWorker(reason) => Ok(Step::NotYet(reason)),
+            Phase::Save(worker) if session.leaving => self.leave(session, &node, &worker).await,
             Phase::Save(worker) => self.save(session, &node, &worker).await,
+            Phase::LookAgain(worker) if session.leaving => self.last_look(session, &worker).await,
             Phase::LookAgain(worker) => self.look_again(session, &node, &worker).await,
         }
     }
@@ -180,9 +203,6 @@ where
                     },
                 )
                 .await;
-        }
-        if session.call.frame.hurries() && !session.progress.ranked {
-            self.most_first(session, worker).await?;
         }
         let pass = match self.pass(session, worker).await? {
             saving::Passed::Whole(pass) => pass,
@@ -220,9 +240,12 @@ where
         };
         if session.progress.pass.is_none() {
             session.looks.push(self.workers.load(worker).await?);
-            let idle = self
-                .idle_wait
-                .judge(decommissioned_at, &session.looks, self.clock.now());
+            let wait = if session.reclaimed {
+                self.idle_wait.until(decommissioned_at, session.leaves_at())
+            } else {
+                self.idle_wait
+            };
+            let idle = wait.judge(decommissioned_at, &session.looks, self.clock.now());
             if idle == Idle::NotYet && session.looked_again {
                 return Ok(Step::NotYet(format!(
                     "worker {} is out of service, its clients are not done",
@@ -306,10 +329,16 @@ where
     C: Clock,
 {
     async fn serve(&self, payload: Value) -> Result<Reply> {
-        let DrainCall { call, progress } = Call::read(&payload)?;
+        let DrainCall {
+            call,
+            progress,
+            reclaimed,
+        } = Call::read(&payload)?;
         let progress = progress.unwrap_or_default();
         let before = progress.totals;
         let mut session = Session {
+            reclaimed,
+            leaving: false,
             ends: self.clock.now() + Duration::from_secs(self.watch_seconds.into()),
             facts: Facts::default(),
             looks: Vec::new(),
@@ -317,11 +346,15 @@ where
             progress,
             call,
         };
+        if reclaimed {
+            session.ends = session.ends.min(session.leaves_at());
+        }
         let (outcome, reason) = self.answer(&mut session).await?;
         let Session {
             call,
             progress,
             mut facts,
+            reclaimed,
             ..
         } = session;
         facts.totals = progress.totals;
@@ -334,10 +367,11 @@ where
             let now = self.clock.now();
             // A pass that goes on, or a worker that is being saved, loses time by waiting.
             let patience = retry_after_seconds(&call.frame, now, call.node.hook.as_ref(), self.watch_seconds);
-            let busy = facts
-                .progress
-                .as_ref()
-                .is_some_and(|progress| progress.pass.is_some());
+            let busy = reclaimed
+                || facts
+                    .progress
+                    .as_ref()
+                    .is_some_and(|progress| progress.pass.is_some());
             Answer::again(outcome, reason, if busy { 1 } else { patience }, facts)
         } else {
             Answer::new(outcome, reason, facts)
@@ -352,7 +386,7 @@ where
         Ok(match outcome {
             DrainOutcome::Drained => reply.metric("BytesLost", Unit::Bytes, 0),
             // Retained, the instance still has them; else they go with it.
-            DrainOutcome::Incomplete if !call.node.retains => {
+            DrainOutcome::Incomplete if reclaimed || !call.node.retains => {
                 reply.metric("BytesLost", Unit::Bytes, bytes_left)
             }
             _ => reply,

@@ -2,9 +2,7 @@
 //! counts are kept, so that a worker with a million files needs no more memory than one with ten.
 
 use futures::{StreamExt, TryStreamExt, stream};
-use tidegate_domain::cache::{
-    FileState, MOST_PENDING, Need, Pass, Pending, Ranking, Worker, WorkerFile, judge,
-};
+use tidegate_domain::cache::{FileState, MOST_PENDING, Need, Pass, Pending, Worker, WorkerFile, judge, near};
 use tidegate_domain::error::Result;
 use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock};
 
@@ -12,9 +10,9 @@ use super::{BETWEEN_LOOKS, DrainCache, Session};
 
 /// Files a page. The worker asks the master about each one when it answers a page, so a page of 500 keeps that
 /// answer within a second or so.
-const PAGE: u32 = 500;
+pub(super) const PAGE: u32 = 500;
 /// So many calls to the master at a time.
-const CALLS_AT_A_TIME: usize = 16;
+pub(super) const CALLS_AT_A_TIME: usize = 16;
 
 /// How far a pass came.
 pub(super) enum Passed {
@@ -31,6 +29,9 @@ impl<Cluster, Master: CacheMaster, Workers: CacheWorker, C: Clock> DrainCache<Cl
     pub(super) async fn pass(&self, session: &mut Session, worker: &Worker) -> Result<Passed> {
         let mut pass = session.progress.pass.take().unwrap_or_default();
         let blacklist = self.master.persistence_blacklist().await?;
+        if near(session.call.frame.deadline, self.clock.now()) {
+            return self.hurried_pass(session, pass, worker, &blacklist).await;
+        }
         loop {
             let Some(page) = self.workers.files(worker, pass.offset, PAGE).await? else {
                 return Ok(Passed::Silent);
@@ -49,46 +50,16 @@ impl<Cluster, Master: CacheMaster, Workers: CacheWorker, C: Clock> DrainCache<Cl
                 self.await_pending(session, worker).await?;
                 return Ok(Passed::Whole(pass));
             }
-            if self.clock.now() >= session.ends {
+            // The order begins to count as soon as the end is near.
+            let now = self.clock.now();
+            if now >= session.ends || near(session.call.frame.deadline, now) {
                 session.progress.pass = Some(pass);
                 return Ok(Passed::Part);
             }
         }
     }
 
-    /// In a hurry: looks through all files and asks for the largest first, before the pass that asks for the rest.
-    pub(super) async fn most_first(&self, session: &mut Session, worker: &Worker) -> Result<()> {
-        let left = session.call.frame.deadline.duration_since(self.clock.now());
-        let mut ranking = Ranking::within(u64::try_from(left.as_secs()).unwrap_or_default());
-        let blacklist = self.master.persistence_blacklist().await?;
-        let mut looked = Pass::default();
-        while let Some(page) = self.workers.files(worker, looked.offset, PAGE).await? {
-            let unpersisted: Vec<_> = page.files.iter().filter(|file| !file.persisted).collect();
-            for state in self.states(&unpersisted).await?.iter().flatten() {
-                if judge(Some(state), &worker.host, &blacklist) == Need::Persist {
-                    ranking.add(&state.path, state.length);
-                }
-            }
-            looked.page(&page);
-            if looked.complete(&page) || self.clock.now() >= session.ends {
-                break;
-            }
-        }
-        for path in ranking.in_order() {
-            let state = self.master.file(&path).await?;
-            let need = judge(state.as_ref(), &worker.host, &blacklist);
-            // Only a pass counts what is not safe.
-            self.meet(session, &mut Pass::default(), worker, &path, state.as_ref(), need)
-                .await?;
-            if self.clock.now() >= session.ends {
-                return Ok(());
-            }
-        }
-        session.progress.ranked = true;
-        Ok(())
-    }
-
-    async fn states(&self, files: &[&WorkerFile]) -> Result<Vec<Option<FileState>>> {
+    pub(super) async fn states(&self, files: &[&WorkerFile]) -> Result<Vec<Option<FileState>>> {
         stream::iter(files)
             .map(|file| self.master.file(&file.path))
             .buffered(CALLS_AT_A_TIME)
@@ -107,11 +78,8 @@ impl<Cluster, Master: CacheMaster, Workers: CacheWorker, C: Clock> DrainCache<Cl
         need: Need,
     ) -> Result<()> {
         let bytes = state.map_or(0, |state| state.length);
-        let what = match need {
-            Need::Nothing => return Ok(()),
-            Need::Persist => "not in the under store",
-            Need::Copy => "no copy elsewhere, and not to be persisted from here",
-            Need::Completion => "still being written",
+        let Some(what) = missing(need) else {
+            return Ok(());
         };
         pass.needs(path, bytes, what);
         let asked_already = |pending: &Pending| pending.path == path;
@@ -121,6 +89,18 @@ impl<Cluster, Master: CacheMaster, Workers: CacheWorker, C: Clock> DrainCache<Cl
         if !self.await_room(session, worker).await? {
             return Ok(());
         }
+        self.ask(session, worker, path, bytes, need).await
+    }
+
+    /// Asks for what a file needs.
+    pub(super) async fn ask(
+        &self,
+        session: &mut Session,
+        worker: &Worker,
+        path: &str,
+        bytes: u64,
+        need: Need,
+    ) -> Result<()> {
         let asked = match need {
             Need::Persist => self.master.persist(path).await?,
             Need::Copy => self.master.copy(path, worker).await?,
@@ -161,7 +141,7 @@ impl<Cluster, Master: CacheMaster, Workers: CacheWorker, C: Clock> DrainCache<Cl
         }
     }
 
-    async fn look_after_pending(&self, session: &mut Session, worker: &Worker) -> Result<()> {
+    pub(super) async fn look_after_pending(&self, session: &mut Session, worker: &Worker) -> Result<()> {
         let now = self.clock.now();
         let pending = std::mem::take(&mut session.progress.pending);
         let states: Vec<_> = stream::iter(&pending)
@@ -173,12 +153,22 @@ impl<Cluster, Master: CacheMaster, Workers: CacheWorker, C: Clock> DrainCache<Cl
             let Some(state) = state else { continue };
             let saved = state.persisted || pending.copy && state.complete_without(&worker.host);
             if saved {
-                session.progress.saved(&pending);
+                session.progress.saved(&pending, now);
             } else if !pending.stale(now) {
                 session.progress.pending.push(pending);
             }
         }
         Ok(())
+    }
+}
+
+/// What is missing where a file needs something.
+pub(super) const fn missing(need: Need) -> Option<&'static str> {
+    match need {
+        Need::Nothing => None,
+        Need::Persist => Some("not in the under store"),
+        Need::Copy => Some("no copy elsewhere, and not to be persisted from here"),
+        Need::Completion => Some("still being written"),
     }
 }
 

@@ -39,18 +39,6 @@ impl Alluxio {
         }
     }
 
-    /// Every tenth file is a thousand times as large as the others.
-    fn length(&self, number: usize) -> u64 {
-        assert!(number < self.files);
-        if number % 10 == 9 { 1_000 } else { 1 }
-    }
-
-    fn saved_bytes(&self) -> u64 {
-        let saved = self.saved.borrow();
-        let numbers = (0..self.files).filter(|number| saved[*number]);
-        numbers.map(|number| self.length(number)).sum()
-    }
-
     fn unsaved(&self) -> usize {
         self.saved.borrow().iter().filter(|saved| !**saved).count()
     }
@@ -64,13 +52,6 @@ impl Alluxio {
         let saved = queue.len().min(self.saved_a_second);
         for file in queue.drain(..saved) {
             self.saved.borrow_mut()[file] = true;
-        }
-    }
-
-    /// Saves what was asked for until now.
-    fn finish(&self) {
-        while !self.queue.borrow().is_empty() {
-            self.second();
         }
     }
 
@@ -95,7 +76,7 @@ impl CacheMaster for &Alluxio {
     async fn file(&self, path: &str) -> Result<Option<FileState>> {
         Ok(Some(FileState {
             path: path.to_owned(),
-            length: self.length(Alluxio::number(path)),
+            length: 1,
             completed: true,
             persisted: self.saved.borrow()[Alluxio::number(path)],
             folder: false,
@@ -173,16 +154,8 @@ fn worker() -> Worker {
     }
 }
 
-type Function<'a> = DrainCache<(), &'a Alluxio, &'a Alluxio, &'a Alluxio>;
-
 /// One call's pass of at most so many seconds.
 async fn pass(alluxio: &Alluxio, seconds: i64) -> (Passed, Session) {
-    let (function, mut session) = begin(alluxio, seconds);
-    let passed = function.pass(&mut session, &worker()).await.expect("a pass");
-    (passed, session)
-}
-
-fn begin(alluxio: &Alluxio, seconds: i64) -> (Function<'_>, Session) {
     let call = json!({
         "node": {
             "instanceId": "i-0123456789abcdef0",
@@ -195,7 +168,6 @@ fn begin(alluxio: &Alluxio, seconds: i64) -> (Function<'_>, Session) {
             "hook": null,
             "retains": true,
         },
-        "execution": "arn:aws:states:us-west-2:123456789012:execution:tidegate-node-drain:e-1",
         "startedAt": "1970-01-01T00:00:00Z",
         "deadline": "1970-01-01T01:00:00Z",
     });
@@ -211,15 +183,18 @@ fn begin(alluxio: &Alluxio, seconds: i64) -> (Function<'_>, Session) {
             limit_seconds: 0,
         },
     };
-    let session = Session {
+    let mut session = Session {
         call: Call::read(&call).expect("a call"),
+        reclaimed: false,
+        leaving: false,
         progress: Progress::default(),
         facts: Facts::default(),
         looks: Vec::new(),
         looked_again: false,
         ends: Timestamp::constant(alluxio.now.get() + seconds, 0),
     };
-    (function, session)
+    let passed = function.pass(&mut session, &worker()).await.expect("a pass");
+    (passed, session)
 }
 
 #[tokio::test]
@@ -241,28 +216,4 @@ async fn a_pass_whose_call_is_over_stops_asking_and_counts_what_is_left() {
     let counted = session.progress.pass.as_ref().map(|pass| pass.unsafe_files);
     assert_eq!(counted, Some(500), "the page that was begun, to its end");
     assert_eq!(alluxio.now.get(), 20);
-}
-
-#[tokio::test]
-async fn in_a_hurry_the_largest_files_are_saved_first_wherever_they_are_listed() {
-    // In 20 s there is time for about 300 of 2,000: all of the 200 large ones, which the list spreads over four pages.
-    let alluxio = Alluxio::with_files(2_000, 10);
-    let (function, mut session) = begin(&alluxio, 20);
-    function.most_first(&mut session, &worker()).await.expect("asked");
-    alluxio.finish();
-    assert_eq!(alluxio.saved_bytes() / 1_000, 200);
-    assert!(alluxio.unsaved() > 1_600, "{} are left", alluxio.unsaved());
-}
-
-#[tokio::test]
-async fn a_ranking_that_was_not_asked_for_to_its_end_is_made_again_in_the_next_call() {
-    let alluxio = Alluxio::with_files(2_000, 10);
-    let (function, mut session) = begin(&alluxio, 5);
-    function.most_first(&mut session, &worker()).await.expect("asked");
-    assert!(!session.progress.ranked);
-    let small = Alluxio::with_files(20, 10);
-    let (function, mut session) = begin(&small, 5);
-    function.most_first(&mut session, &worker()).await.expect("asked");
-    assert!(session.progress.ranked);
-    assert_eq!(session.progress.pending.len(), 20);
 }

@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Worker, WorkerFilePage, WorkerLoad, WorkerState};
+use super::{Hurry, Waiting, Worker, WorkerFilePage, WorkerLoad, WorkerState};
 use crate::node::{Node, Pod};
 
 /// So many passes in a row must find nothing before the worker is taken out of service.
@@ -16,13 +16,14 @@ const IDLE_LOOKS: u32 = 3;
 /// but asking again while the job runs starts it from zero.
 const ASK_AGAIN: SignedDuration = SignedDuration::from_secs(60);
 /// A slow under store still writes so many bytes a second for one file.
-const SLOW_STORE_BYTES_PER_SECOND: u64 = 10_000_000;
+pub(super) const SLOW_STORE_BYTES_PER_SECOND: u64 = 10_000_000;
+/// A file of less tells nothing of the rate at which bytes are written: what is around it takes longer.
+const TELLING_BYTES: u64 = 16 << 20;
 /// So many files are being persisted or copied at a time. Enough to keep every job worker busy, and a bound on what
 /// is carried from call to call (an execution's data may not exceed 256 KiB).
 pub const MOST_PENDING: usize = 128;
-/// So many bytes of paths are named in an answer, all are counted: beside what else is carried from call to call, and
-/// within what an event on the bus may hold (256 KiB).
-const MOST_NAMED_BYTES: usize = 32 * 1024;
+/// So many paths are named in an answer; all are counted.
+pub const MOST_NAMED: usize = 20;
 
 /// What the next step of a drain is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,13 +151,8 @@ impl Pass {
     pub fn needs(&mut self, path: &str, bytes: u64, what: &str) {
         self.unsafe_files += 1;
         self.unsafe_bytes += bytes;
-        let all_so_far = self.named.len() as u64 + 1 == self.unsafe_files;
-        if all_so_far {
-            let name = format!("{path} ({bytes} bytes: {what})");
-            let named: usize = self.named.iter().map(String::len).sum();
-            if named + name.len() <= MOST_NAMED_BYTES {
-                self.named.push(name);
-            }
+        if self.named.len() < MOST_NAMED {
+            self.named.push(format!("{path} ({bytes} bytes: {what})"));
         }
     }
 
@@ -175,8 +171,6 @@ pub struct Progress {
     pub clean_passes: u32,
     /// The pass that the last call did not end.
     pub pass: Option<Pass>,
-    /// In a hurry: all that comes first has been asked for.
-    pub ranked: bool,
     /// What was asked and is not there yet.
     pub pending: Vec<Pending>,
     /// What has been saved so far.
@@ -186,9 +180,22 @@ pub struct Progress {
     pub clients_done: bool,
     /// They were held for done only because the worker never looked idle for so long.
     pub idle_limit_reached: bool,
+    /// In a hurry: files whose turn has not come yet, the next ones first.
+    pub waiting: Vec<Waiting>,
+    /// The highest rate at which a file of some size was seen to be written.
+    pub bytes_per_second: Option<u64>,
 }
 
 impl Progress {
+    /// How much hurry there is.
+    #[must_use]
+    pub fn hurry(&self, deadline: Timestamp, now: Timestamp) -> Hurry {
+        Hurry {
+            seconds_left: u64::try_from(deadline.duration_since(now).as_secs()).unwrap_or_default(),
+            bytes_per_second: self.bytes_per_second.unwrap_or(SLOW_STORE_BYTES_PER_SECOND),
+        }
+    }
+
     /// Notes that the worker has gone out of service: all passes before that count for nothing now.
     pub fn decommissioned(&mut self) {
         self.clean_passes = 0;
@@ -206,7 +213,12 @@ impl Progress {
     }
 
     /// Notes that a file is where it should be.
-    pub fn saved(&mut self, pending: &Pending) {
+    pub fn saved(&mut self, pending: &Pending, now: Timestamp) {
+        if pending.bytes >= TELLING_BYTES {
+            let seconds = u64::try_from(now.duration_since(pending.asked_at).as_secs()).unwrap_or_default();
+            let rate = pending.bytes / seconds.max(1);
+            self.bytes_per_second = Some(self.bytes_per_second.unwrap_or_default().max(rate));
+        }
         if pending.copy {
             self.totals.replicated_files += 1;
             self.totals.replicated_bytes += pending.bytes;
@@ -240,6 +252,16 @@ pub enum Idle {
 }
 
 impl IdleWait {
+    /// The same where the instance is taken away at that time, whatever its clients do: they get what is left.
+    #[must_use]
+    pub fn until(self, decommissioned_at: Timestamp, end: Timestamp) -> Self {
+        let left = u32::try_from(end.duration_since(decommissioned_at).as_secs()).unwrap_or_default();
+        Self {
+            refresh_seconds: self.refresh_seconds.min(left),
+            limit_seconds: self.limit_seconds.min(left),
+        }
+    }
+
     /// Judges by the looks of this call (newest last). A look without an answer proves nothing: a worker that writes to
     /// full disks answers late.
     #[must_use]
@@ -264,235 +286,4 @@ impl IdleWait {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cache::WorkerFile;
-
-    const HOST: &str = "10.0.0.7";
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).expect("valid")
-    }
-
-    fn worker(state: WorkerState) -> Worker {
-        Worker {
-            host: HOST.into(),
-            address: HOST.into(),
-            rpc_port: 29_999,
-            web_port: 30_000,
-            state,
-            capacity_bytes: 0,
-            used_bytes: 0,
-            last_contact_seconds: 0,
-        }
-    }
-
-    fn phase(state: Option<WorkerState>, pod: bool, startup_taint: bool) -> Phase {
-        let node = Node {
-            startup_taint,
-            ..Node::default()
-        };
-        next_phase(&node, HOST, state.map(worker), pod.then(Pod::default).as_ref())
-    }
-
-    #[test]
-    fn a_worker_in_service_is_saved_also_on_a_node_that_never_opened() {
-        use WorkerState::Live;
-        assert!(matches!(phase(Some(Live), true, false), Phase::Save(_)));
-        assert!(matches!(phase(Some(Live), true, true), Phase::Save(_)));
-        assert!(matches!(phase(Some(Live), false, false), Phase::Save(_)));
-    }
-
-    #[test]
-    fn a_worker_out_of_service_is_looked_at_again() {
-        assert!(matches!(
-            phase(Some(WorkerState::Decommissioned), true, false),
-            Phase::LookAgain(_)
-        ));
-        assert!(matches!(
-            phase(Some(WorkerState::Disabled), true, false),
-            Phase::LookAgain(_)
-        ));
-    }
-
-    #[test]
-    fn a_worker_out_of_service_whose_pod_is_gone_holds_nothing_though_the_master_remembers_it() {
-        assert!(matches!(
-            phase(Some(WorkerState::Decommissioned), false, false),
-            Phase::Absent(_)
-        ));
-    }
-
-    #[test]
-    fn a_lost_worker_is_waited_for_while_its_pod_stands() {
-        assert!(matches!(
-            phase(Some(WorkerState::Lost), true, false),
-            Phase::AwaitWorker(_)
-        ));
-        assert!(matches!(phase(None, true, false), Phase::AwaitWorker(_)));
-        assert!(matches!(
-            phase(Some(WorkerState::Lost), false, false),
-            Phase::Absent(_)
-        ));
-        assert!(matches!(phase(None, false, false), Phase::Absent(_)));
-    }
-
-    #[test]
-    fn a_worker_that_never_registered_on_a_node_that_never_opened_holds_nothing() {
-        assert!(matches!(phase(None, true, true), Phase::Absent(_)));
-    }
-
-    #[test]
-    fn a_worker_goes_out_of_service_after_two_clean_passes_in_a_row() {
-        let (clean, mut dirty) = (Pass::default(), Pass::default());
-        dirty.needs("/a", 1, "persist");
-        let mut progress = Progress::default();
-        assert!(!progress.passed(&clean));
-        assert!(!progress.passed(&dirty));
-        assert!(!progress.passed(&clean));
-        assert!(progress.passed(&clean));
-    }
-
-    fn page(looked: u64, total: u64) -> WorkerFilePage {
-        let file = |index| WorkerFile {
-            path: format!("/f{index}"),
-            persisted: true,
-        };
-        WorkerFilePage {
-            total,
-            looked,
-            files: (0..looked).map(file).collect(),
-        }
-    }
-
-    #[test]
-    fn a_pass_skips_no_file_when_others_vanish_between_two_pages() {
-        let mut pass = Pass::default();
-        pass.page(&page(100, 250));
-        assert_eq!(pass.offset, 100);
-        // 30 files are gone: what stood at 100 may stand at 70 now.
-        pass.page(&page(100, 220));
-        assert_eq!(pass.offset, 170);
-        assert!(!pass.complete(&page(100, 220)));
-        pass.page(&page(50, 220));
-        assert!(pass.complete(&page(50, 220)));
-    }
-
-    #[test]
-    fn a_page_without_a_single_name_is_not_the_last_one() {
-        let nameless = WorkerFilePage {
-            files: Vec::new(),
-            ..page(100, 250)
-        };
-        let mut pass = Pass::default();
-        pass.page(&nameless);
-        assert_eq!((pass.offset, pass.unnamed_files), (100, 100));
-        assert!(!pass.complete(&nameless));
-    }
-
-    #[test]
-    fn a_pass_with_files_without_a_name_takes_no_worker_out_of_service() {
-        let mut progress = Progress::default();
-        let nameless = Pass {
-            unnamed_files: 1,
-            ..Pass::default()
-        };
-        assert!(!progress.passed(&nameless) && !progress.passed(&nameless));
-    }
-
-    #[test]
-    fn a_large_file_gets_the_time_to_be_written_before_it_is_asked_for_again() {
-        let pending = |bytes| Pending {
-            path: "/a".into(),
-            bytes,
-            asked_at: at(0),
-            copy: false,
-        };
-        assert!(!pending(1).stale(at(59)) && pending(1).stale(at(60)));
-        assert!(!pending(6_000_000_000).stale(at(659)) && pending(6_000_000_000).stale(at(660)));
-    }
-
-    #[test]
-    fn a_pass_over_an_empty_worker_is_complete_at_once() {
-        let mut pass = Pass::default();
-        pass.page(&page(0, 0));
-        assert!(pass.complete(&page(0, 0)) && pass.clean());
-    }
-
-    #[test]
-    fn a_pass_counts_every_file_and_names_as_many_as_an_event_holds() {
-        let mut pass = Pass::default();
-        for index in 0..100_000 {
-            pass.needs(&format!("/f{index:06}"), 10, "persist");
-        }
-        assert_eq!((pass.unsafe_files, pass.unsafe_bytes), (100_000, 1_000_000));
-        let name = "/f000000 (10 bytes: persist)";
-        assert_eq!(pass.named[0], name);
-        assert_eq!(pass.named.len(), MOST_NAMED_BYTES / name.len());
-    }
-
-    #[test]
-    fn what_is_carried_between_calls_stays_far_below_what_an_execution_may_hold() {
-        let pending = Pending {
-            path: "/".repeat(512),
-            bytes: u64::MAX,
-            asked_at: at(0),
-            copy: false,
-        };
-        let mut pass = Pass::default();
-        for _ in 0..1_000 {
-            pass.needs(&"/".repeat(512), u64::MAX >> 12, "persist");
-        }
-        let progress = Progress {
-            pass: Some(pass),
-            pending: vec![pending; MOST_PENDING],
-            ..Progress::default()
-        };
-        let size = serde_json::to_vec(&progress).expect("serializes").len();
-        assert!(size < 128 * 1024, "{size} bytes");
-    }
-
-    #[test]
-    fn clients_have_had_their_new_list_of_workers_before_a_worker_counts_as_idle() {
-        let wait = IdleWait {
-            refresh_seconds: 120,
-            limit_seconds: 180,
-        };
-        let idle = [Some(WorkerLoad {
-            operations: 0,
-            active_reads: 0,
-            active_writes: 0,
-        }); 3];
-        assert_eq!(wait.judge(at(0), &idle, at(119)), Idle::NotYet);
-        assert_eq!(wait.judge(at(0), &idle, at(120)), Idle::Idle);
-        assert_eq!(wait.judge(at(0), &idle[..2], at(120)), Idle::NotYet);
-    }
-
-    #[test]
-    fn a_worker_that_never_looks_idle_goes_after_its_limit() {
-        let wait = IdleWait {
-            refresh_seconds: 120,
-            limit_seconds: 180,
-        };
-        let busy = [Some(WorkerLoad {
-            operations: 0,
-            active_reads: 1,
-            active_writes: 0,
-        }); 3];
-        assert_eq!(wait.judge(at(0), &busy, at(179)), Idle::NotYet);
-        assert_eq!(wait.judge(at(0), &busy, at(180)), Idle::LimitReached);
-    }
-
-    #[test]
-    fn a_worker_that_does_not_answer_is_not_taken_for_idle() {
-        let wait = IdleWait {
-            refresh_seconds: 0,
-            limit_seconds: 180,
-        };
-        assert_eq!(wait.judge(at(0), &[None, None, None], at(1)), Idle::NotYet);
-        assert_eq!(
-            wait.judge(at(0), &[None, None, None], at(180)),
-            Idle::LimitReached
-        );
-    }
-}
+mod tests;

@@ -2,13 +2,16 @@
 
 mod drain;
 mod file;
-mod hurry;
+mod order;
+mod unsaved;
 
 pub use drain::{
-    CLEAN_PASSES, Idle, IdleWait, MOST_PENDING, Pass, Pending, Phase, Progress, Totals, next_phase,
+    CLEAN_PASSES, Idle, IdleWait, MOST_NAMED, MOST_PENDING, Pass, Pending, Phase, Progress, Totals,
+    next_phase,
 };
 pub use file::{FileState, Need, judge};
-pub use hurry::Ranking;
+pub use order::{Hurry, MOST_CARRIED, MOST_WAITING, Waiting, last_moment, near, next_turn, prune};
+pub use unsaved::{MOST_LISTED_BYTES, Unsaved};
 
 use serde::{Deserialize, Serialize};
 

@@ -1,0 +1,280 @@
+use super::*;
+use crate::cache::{MOST_CARRIED, WorkerFile};
+
+const HOST: &str = "10.0.0.7";
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).expect("valid")
+}
+
+fn worker(state: WorkerState) -> Worker {
+    Worker {
+        host: HOST.into(),
+        address: HOST.into(),
+        rpc_port: 29_999,
+        web_port: 30_000,
+        state,
+        capacity_bytes: 0,
+        used_bytes: 0,
+        last_contact_seconds: 0,
+    }
+}
+
+fn phase(state: Option<WorkerState>, pod: bool, startup_taint: bool) -> Phase {
+    let node = Node {
+        startup_taint,
+        ..Node::default()
+    };
+    next_phase(&node, HOST, state.map(worker), pod.then(Pod::default).as_ref())
+}
+
+#[test]
+fn a_worker_in_service_is_saved_also_on_a_node_that_never_opened() {
+    use WorkerState::Live;
+    assert!(matches!(phase(Some(Live), true, false), Phase::Save(_)));
+    assert!(matches!(phase(Some(Live), true, true), Phase::Save(_)));
+    assert!(matches!(phase(Some(Live), false, false), Phase::Save(_)));
+}
+
+#[test]
+fn a_worker_out_of_service_is_looked_at_again() {
+    assert!(matches!(
+        phase(Some(WorkerState::Decommissioned), true, false),
+        Phase::LookAgain(_)
+    ));
+    assert!(matches!(
+        phase(Some(WorkerState::Disabled), true, false),
+        Phase::LookAgain(_)
+    ));
+}
+
+#[test]
+fn a_worker_out_of_service_whose_pod_is_gone_holds_nothing_though_the_master_remembers_it() {
+    assert!(matches!(
+        phase(Some(WorkerState::Decommissioned), false, false),
+        Phase::Absent(_)
+    ));
+}
+
+#[test]
+fn a_lost_worker_is_waited_for_while_its_pod_stands() {
+    assert!(matches!(
+        phase(Some(WorkerState::Lost), true, false),
+        Phase::AwaitWorker(_)
+    ));
+    assert!(matches!(phase(None, true, false), Phase::AwaitWorker(_)));
+    assert!(matches!(
+        phase(Some(WorkerState::Lost), false, false),
+        Phase::Absent(_)
+    ));
+    assert!(matches!(phase(None, false, false), Phase::Absent(_)));
+}
+
+#[test]
+fn a_worker_that_never_registered_on_a_node_that_never_opened_holds_nothing() {
+    assert!(matches!(phase(None, true, true), Phase::Absent(_)));
+}
+
+#[test]
+fn a_worker_goes_out_of_service_after_two_clean_passes_in_a_row() {
+    let (clean, mut dirty) = (Pass::default(), Pass::default());
+    dirty.needs("/a", 1, "persist");
+    let mut progress = Progress::default();
+    assert!(!progress.passed(&clean));
+    assert!(!progress.passed(&dirty));
+    assert!(!progress.passed(&clean));
+    assert!(progress.passed(&clean));
+}
+
+fn page(looked: u64, total: u64) -> WorkerFilePage {
+    let file = |index| WorkerFile {
+        path: format!("/f{index}"),
+        persisted: true,
+    };
+    WorkerFilePage {
+        total,
+        looked,
+        files: (0..looked).map(file).collect(),
+    }
+}
+
+#[test]
+fn a_pass_skips_no_file_when_others_vanish_between_two_pages() {
+    let mut pass = Pass::default();
+    pass.page(&page(100, 250));
+    assert_eq!(pass.offset, 100);
+    // 30 files are gone: what stood at 100 may stand at 70 now.
+    pass.page(&page(100, 220));
+    assert_eq!(pass.offset, 170);
+    assert!(!pass.complete(&page(100, 220)));
+    pass.page(&page(50, 220));
+    assert!(pass.complete(&page(50, 220)));
+}
+
+#[test]
+fn a_page_without_a_single_name_is_not_the_last_one() {
+    let nameless = WorkerFilePage {
+        files: Vec::new(),
+        ..page(100, 250)
+    };
+    let mut pass = Pass::default();
+    pass.page(&nameless);
+    assert_eq!((pass.offset, pass.unnamed_files), (100, 100));
+    assert!(!pass.complete(&nameless));
+}
+
+#[test]
+fn a_pass_with_files_without_a_name_takes_no_worker_out_of_service() {
+    let mut progress = Progress::default();
+    let nameless = Pass {
+        unnamed_files: 1,
+        ..Pass::default()
+    };
+    assert!(!progress.passed(&nameless) && !progress.passed(&nameless));
+}
+
+#[test]
+fn a_large_file_gets_the_time_to_be_written_before_it_is_asked_for_again() {
+    let pending = |bytes| Pending {
+        path: "/a".into(),
+        bytes,
+        asked_at: at(0),
+        copy: false,
+    };
+    assert!(!pending(1).stale(at(59)) && pending(1).stale(at(60)));
+    assert!(!pending(6_000_000_000).stale(at(659)) && pending(6_000_000_000).stale(at(660)));
+}
+
+#[test]
+fn a_pass_over_an_empty_worker_is_complete_at_once() {
+    let mut pass = Pass::default();
+    pass.page(&page(0, 0));
+    assert!(pass.complete(&page(0, 0)) && pass.clean());
+}
+
+#[test]
+fn a_pass_counts_every_file_and_names_the_first() {
+    let mut pass = Pass::default();
+    for index in 0..1_000 {
+        pass.needs(&format!("/f{index}"), 10, "persist");
+    }
+    assert_eq!(
+        (pass.unsafe_files, pass.unsafe_bytes, pass.named.len()),
+        (1_000, 10_000, MOST_NAMED)
+    );
+    assert_eq!(pass.named[0], "/f0 (10 bytes: persist)");
+}
+
+#[test]
+fn what_is_carried_between_calls_stays_far_below_what_an_execution_may_hold() {
+    let pending = Pending {
+        path: "/".repeat(512),
+        bytes: u64::MAX,
+        asked_at: at(0),
+        copy: false,
+    };
+    let waiting = Waiting {
+        path: "/".repeat(512),
+        bytes: u64::MAX,
+        at_stake: true,
+    };
+    let mut pass = Pass::default();
+    for _ in 0..1_000 {
+        pass.needs(&"/".repeat(512), u64::MAX >> 12, "persist");
+    }
+    let progress = Progress {
+        pass: Some(pass),
+        pending: vec![pending; MOST_PENDING],
+        waiting: vec![waiting; MOST_CARRIED],
+        ..Progress::default()
+    };
+    let size = serde_json::to_vec(&progress).expect("serializes").len();
+    assert!(size < 128 * 1024, "{size} bytes");
+}
+
+#[test]
+fn clients_have_had_their_new_list_of_workers_before_a_worker_counts_as_idle() {
+    let wait = IdleWait {
+        refresh_seconds: 120,
+        limit_seconds: 180,
+    };
+    let idle = [Some(WorkerLoad {
+        operations: 0,
+        active_reads: 0,
+        active_writes: 0,
+    }); 3];
+    assert_eq!(wait.judge(at(0), &idle, at(119)), Idle::NotYet);
+    assert_eq!(wait.judge(at(0), &idle, at(120)), Idle::Idle);
+    assert_eq!(wait.judge(at(0), &idle[..2], at(120)), Idle::NotYet);
+}
+
+#[test]
+fn a_worker_that_never_looks_idle_goes_after_its_limit() {
+    let wait = IdleWait {
+        refresh_seconds: 120,
+        limit_seconds: 180,
+    };
+    let busy = [Some(WorkerLoad {
+        operations: 0,
+        active_reads: 1,
+        active_writes: 0,
+    }); 3];
+    assert_eq!(wait.judge(at(0), &busy, at(179)), Idle::NotYet);
+    assert_eq!(wait.judge(at(0), &busy, at(180)), Idle::LimitReached);
+}
+
+#[test]
+fn a_worker_that_does_not_answer_is_not_taken_for_idle() {
+    let wait = IdleWait {
+        refresh_seconds: 0,
+        limit_seconds: 180,
+    };
+    assert_eq!(wait.judge(at(0), &[None, None, None], at(1)), Idle::NotYet);
+    assert_eq!(
+        wait.judge(at(0), &[None, None, None], at(180)),
+        Idle::LimitReached
+    );
+}
+
+#[test]
+fn the_rate_is_the_highest_at_which_a_file_of_some_size_was_written() {
+    let file = |bytes, asked_at| Pending {
+        path: "/a".into(),
+        bytes,
+        asked_at: at(asked_at),
+        copy: false,
+    };
+    let mut progress = Progress::default();
+    let rate = |progress: &Progress| progress.hurry(at(100), at(40));
+    progress.saved(&file(4_096, 8), at(10));
+    assert_eq!(
+        rate(&progress),
+        Hurry {
+            seconds_left: 60,
+            bytes_per_second: SLOW_STORE_BYTES_PER_SECOND
+        },
+        "a small file says nothing"
+    );
+    progress.saved(&file(200 << 20, 0), at(10));
+    progress.saved(&file(400 << 20, 0), at(10));
+    progress.saved(&file(100 << 20, 0), at(10));
+    assert_eq!(rate(&progress).bytes_per_second, 40 << 20);
+    assert_eq!(progress.hurry(at(100), at(200)).seconds_left, 0);
+}
+
+#[test]
+fn clients_of_an_instance_that_is_taken_away_get_the_time_that_is_left() {
+    let wait = IdleWait {
+        refresh_seconds: 120,
+        limit_seconds: 180,
+    };
+    let busy = [Some(WorkerLoad {
+        operations: 1,
+        active_reads: 0,
+        active_writes: 0,
+    }); 3];
+    let cut = wait.until(at(0), at(30));
+    assert_eq!(cut.judge(at(0), &busy, at(29)), Idle::NotYet);
+    assert_eq!(cut.judge(at(0), &busy, at(30)), Idle::LimitReached);
+    assert_eq!(wait.until(at(0), at(3_600)), wait);
+}
