@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::story::expect_gone;
-use crate::world::{Group, Machine, TWO_DISKS, WriteType, aws, eventually, rules_may_not_start};
+use crate::world::{Group, Machine, TWO_DISKS, World, WriteType, aws, eventually, rules_may_not_start};
 
 #[tokio::test]
 async fn a_spot_warning_saves_what_only_this_node_holds_before_the_instance_is_gone() {
@@ -22,6 +22,43 @@ async fn a_spot_warning_saves_what_only_this_node_holds_before_the_instance_is_g
     group.world.expect_intact(&[file]).await;
     group.has_left(instance, 120).await;
     expect_gone(&group, instance, &host).await;
+    group.delete().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_saved_before_an_interruption_is_listed_and_the_worker_leaves_before_the_instance() {
+    let group = Group::with_nodes("case-spot-lost", TWO_DISKS, 1).await;
+    let instance = &group.in_service(1).await[0];
+    let (_, host) = group.world.node_address(instance).await;
+    let saved = group
+        .world
+        .write("/case-spot-lost/saved", WriteType::MustCache, &host)
+        .await;
+    // More than a block of 64 MB, so that the worker lists it; nobody can persist what is still being written.
+    let path = "/case-spot-lost/open";
+    let writer = group.world.open(path, WriteType::MustCache, &host).await;
+    group.world.add(&writer, 70 << 20).await;
+    group.world.warn("spot", &[instance], 120).await;
+    eventually(120, "the worker is decommissioned", async || {
+        let hosts = group.world.worker_hosts("DECOMMISSIONED").await;
+        if hosts.contains(&host) { Ok(()) } else { Err(hosts) }
+    })
+    .await;
+    assert!(
+        group.state(instance).await.is_some(),
+        "the instance is gone already"
+    );
+    let execution = group.world.ended_for(Machine::Drain, instance, 30).await;
+    execution.expect("incomplete");
+    let unsaved = &World::told(&execution)["seen"]["drainCache"]["unsavedFiles"];
+    assert_eq!(unsaved.as_array().map(Vec::len), Some(1), "{unsaved}");
+    let line = unsaved[0].as_str().expect("a line");
+    assert!(
+        line.starts_with(path) && line.ends_with("still being written)"),
+        "{line}"
+    );
+    group.world.expect_intact(&[saved]).await;
+    group.has_left(instance, 60).await;
     group.delete().await;
 }
 

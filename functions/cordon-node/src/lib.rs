@@ -10,6 +10,7 @@ use tidegate_domain::error::Result;
 use tidegate_domain::evict::cordon;
 use tidegate_domain::node::NodeChange;
 use tidegate_domain::outcome::{Answer, CordonOutcome};
+use tidegate_domain::plan::{self, Plan, planned_claim};
 use tidegate_domain::ports::{Changed, Clock, Executions, Nodes};
 use tidegate_domain::resolve::Direction;
 use tidegate_domain::subject::Subject;
@@ -122,9 +123,32 @@ impl<N: Nodes, E: Executions, C: Clock> CordonNode<N, E, C> {
     }
 }
 
+impl<N: Nodes, E: Executions, C: Clock> CordonNode<N, E, C> {
+    async fn plan(&self, CordonCall { call, terminate }: &CordonCall) -> Result<Answer<CordonOutcome, Plan>> {
+        let node = self.nodes.find(&call.node, Duration::ZERO).await?;
+        let mine = planned_claim(
+            &call.execution,
+            Direction::Drain,
+            &call.node,
+            call.frame.deadline,
+            *terminate,
+        );
+        let other = node.as_ref().and_then(Claim::on);
+        let runs = match mine.rival(other.as_ref()) {
+            Some(rival) => self.executions.running(rival).await?,
+            None => false,
+        };
+        let plan = plan::cordon(node.as_ref(), mine, runs, self.clock.now());
+        Ok(Answer::new(CordonOutcome::Planned, plan.reason(), plan))
+    }
+}
+
 impl<N: Nodes, E: Executions, C: Clock> Serve for CordonNode<N, E, C> {
     async fn serve(&self, payload: Value) -> Result<Reply> {
         let call: CordonCall = Call::read(&payload)?;
+        if call.call.plan {
+            return Ok(Reply::of(&self.plan(&call).await?)?.about(&call.call.node));
+        }
         Ok(Reply::of(&self.answer(&call).await?)?.about(&call.call.node))
     }
 }

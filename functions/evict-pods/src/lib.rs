@@ -11,6 +11,7 @@ use tidegate_domain::error::Result;
 use tidegate_domain::evict::{Fate, clear, cordon, fate, patience_ends, settled};
 use tidegate_domain::node::{Node, Pod};
 use tidegate_domain::outcome::{Answer, EvictOutcome};
+use tidegate_domain::plan::{self, EvictionTrial, Plan, leaving};
 use tidegate_domain::ports::{Changed, Clock, Eviction, Nodes, Pods};
 use tidegate_domain::resolve::Direction;
 use tidegate_lambda::{Call, Reply, Serve};
@@ -205,9 +206,31 @@ fn waiting(node: &Node, facts: &Facts) -> String {
     format!("{} pods are left on node {}{blocked}", facts.pods_left, node.name)
 }
 
-impl<Cluster: Nodes + Pods, C: Clock> Serve for EvictPods<Cluster, C> {
+impl<Cluster: Nodes + Pods + EvictionTrial, C: Clock> EvictPods<Cluster, C> {
+    async fn plan(&self, call: &Call) -> Result<Answer<EvictOutcome, Plan>> {
+        let Some(node) = self.cluster.find(&call.node, Duration::ZERO).await? else {
+            let reason = format!("instance {} is no node: no pods to evict", call.node.instance_id);
+            return Ok(Answer::new(EvictOutcome::Planned, reason, Plan::default()));
+        };
+        let pods = self
+            .cluster
+            .on_node(&node.name, None, Duration::ZERO, &|_| true)
+            .await?;
+        let mut trials = Vec::new();
+        for pod in leaving(&pods, node.ready, self.clock.now()) {
+            trials.push((pod, self.cluster.try_evict(pod).await?));
+        }
+        let plan = plan::evict(&trials);
+        Ok(Answer::new(EvictOutcome::Planned, plan.reason(), plan))
+    }
+}
+
+impl<Cluster: Nodes + Pods + EvictionTrial, C: Clock> Serve for EvictPods<Cluster, C> {
     async fn serve(&self, payload: Value) -> Result<Reply> {
         let EvictCall { call, progress } = Call::read(&payload)?;
+        if call.plan {
+            return Ok(Reply::of(&self.plan(&call).await?)?.about(&call.node));
+        }
         let mut answer = self.answer(&call, progress.unwrap_or_default()).await?;
         let Facts {
             evicted_pods,

@@ -11,6 +11,7 @@ use tidegate_domain::error::Result;
 use tidegate_domain::join::{Step, label};
 use tidegate_domain::node::{Node, NodeChange};
 use tidegate_domain::outcome::{Answer, LabelOutcome};
+use tidegate_domain::plan::{self, Plan, planned_claim};
 use tidegate_domain::ports::{Changed, Clock, Executions, Nodes};
 use tidegate_domain::resolve::Direction;
 use tidegate_domain::subject::Subject;
@@ -138,9 +139,26 @@ impl<N: Nodes, E: Executions, C: Clock> LabelNode<N, E, C> {
     }
 }
 
+impl<N: Nodes, E: Executions, C: Clock> LabelNode<N, E, C> {
+    async fn plan(&self, call: &Call) -> Result<Answer<LabelOutcome, Plan>> {
+        let node = self.nodes.find(&call.node, Duration::ZERO).await?;
+        let mine = planned_claim(&call.execution, Direction::Join, &call.node, call.frame.deadline, false);
+        let other = node.as_ref().and_then(Claim::on);
+        let runs = match mine.rival(other.as_ref()) {
+            Some(rival) => self.executions.running(rival).await?,
+            None => false,
+        };
+        let plan = plan::label(node.as_ref(), &call.node, mine, runs);
+        Ok(Answer::new(LabelOutcome::Planned, plan.reason(), plan))
+    }
+}
+
 impl<N: Nodes, E: Executions, C: Clock> Serve for LabelNode<N, E, C> {
     async fn serve(&self, payload: Value) -> Result<Reply> {
         let call: Call = Call::read(&payload)?;
+        if call.plan {
+            return Ok(Reply::of(&self.plan(&call).await?)?.about(&call.node));
+        }
         Ok(Reply::of(&self.answer(&call).await?)?.about(&call.node))
     }
 }

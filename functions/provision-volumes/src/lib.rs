@@ -9,6 +9,7 @@ use tidegate_domain::error::Result;
 use tidegate_domain::join::{VolumesSeen, disk_is_to_blame, superseded, volumes_seen};
 use tidegate_domain::names;
 use tidegate_domain::outcome::{Answer, VolumesOutcome};
+use tidegate_domain::plan::provision;
 use tidegate_domain::ports::{Clock, Nodes, Pods, Volumes};
 use tidegate_lambda::{Call, Reply, Serve};
 
@@ -101,6 +102,13 @@ impl<Cluster: Nodes + Volumes + Pods, C: Clock> ProvisionVolumes<Cluster, C> {
 impl<Cluster: Nodes + Volumes + Pods, C: Clock> Serve for ProvisionVolumes<Cluster, C> {
     async fn serve(&self, payload: Value) -> Result<Reply> {
         let call: Call = Call::read(&payload)?;
+        if call.plan {
+            let id = &call.node.instance_id;
+            let volumes = self.cluster.of_instance(id, Duration::ZERO, &|_| true).await?;
+            let plan = provision(&call.node.disks, &volumes);
+            let answer = Answer::new(VolumesOutcome::Planned, plan.reason(), plan);
+            return Ok(Reply::of(&answer)?.about(&call.node));
+        }
         Ok(Reply::of(&self.answer(&call).await?)?.about(&call.node))
     }
 }

@@ -10,6 +10,7 @@ use tidegate_domain::error::Result;
 use tidegate_domain::names;
 use tidegate_domain::node::{Node, Pod, Volume};
 use tidegate_domain::outcome::{Answer, RetireOutcome};
+use tidegate_domain::plan;
 use tidegate_domain::ports::{CacheMaster, Changed, Clock, Nodes, Pods, Volumes};
 use tidegate_domain::resolve::Direction;
 use tidegate_domain::retire::{VolumeFate, in_service, pull_levers, volume_fate};
@@ -150,6 +151,14 @@ impl<Cluster: Nodes + Pods + Volumes, Master: CacheMaster, C: Clock> Serve
 {
     async fn serve(&self, payload: Value) -> Result<Reply> {
         let call: Call = Call::read(&payload)?;
+        if call.plan {
+            let node = self.cluster.find(&call.node, Duration::ZERO).await?;
+            let id = &call.node.instance_id;
+            let volumes = self.cluster.of_instance(id, Duration::ZERO, &|_| true).await?;
+            let plan = plan::retire(node.as_ref(), &volumes);
+            let answer = Answer::new(RetireOutcome::Planned, plan.reason(), plan);
+            return Ok(Reply::of(&answer)?.about(&call.node));
+        }
         let answer = self.answer(&call).await?;
         let reply = Reply::of(&answer)?.about(&call.node);
         if answer.outcome != RetireOutcome::Retired {

@@ -10,6 +10,7 @@ use tidegate_domain::join::{Step, WorkerSeen, open, pull_worker_lever, worker_se
 use tidegate_domain::names;
 use tidegate_domain::node::{Node, Pod};
 use tidegate_domain::outcome::{Answer, WorkerOutcome};
+use tidegate_domain::plan::{Plan, schedule};
 use tidegate_domain::ports::{CacheMaster, Changed, Clock, Nodes, Pods};
 use tidegate_lambda::{Call, Reply, Serve, Unit};
 
@@ -176,9 +177,29 @@ impl<Cluster: Nodes + Pods, Master: CacheMaster, C: Clock> ScheduleWorker<Cluste
     }
 }
 
+impl<Cluster: Nodes + Pods, Master: CacheMaster, C: Clock> ScheduleWorker<Cluster, Master, C> {
+    async fn plan(&self, call: &Call) -> Result<Answer<WorkerOutcome, Plan>> {
+        let node = self.cluster.find(&call.node, Duration::ZERO).await?;
+        let layout = call.node.disk_layout.as_str();
+        let daemon_set = self
+            .cluster
+            .worker_daemon_set_exists(&self.namespace, layout)
+            .await?;
+        let worker = match node.as_ref().and_then(|node| node.internal_ip.as_deref()) {
+            Some(host) => self.master.worker(host).await?,
+            None => None,
+        };
+        let plan = schedule(node.as_ref(), &call.node, daemon_set, worker.as_ref());
+        Ok(Answer::new(WorkerOutcome::Planned, plan.reason(), plan))
+    }
+}
+
 impl<Cluster: Nodes + Pods, Master: CacheMaster, C: Clock> Serve for ScheduleWorker<Cluster, Master, C> {
     async fn serve(&self, payload: Value) -> Result<Reply> {
         let call: Call = Call::read(&payload)?;
+        if call.plan {
+            return Ok(Reply::of(&self.plan(&call).await?)?.about(&call.node));
+        }
         let answer = self.answer(&call).await?;
         let reply = Reply::of(&answer)?.about(&call.node);
         if answer.outcome != WorkerOutcome::Ready {

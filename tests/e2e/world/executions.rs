@@ -1,6 +1,8 @@
 //! The executions of the state machines.
 
+use std::path::Path;
 use std::time::Duration;
+use std::{env, fs};
 
 use aws_sdk_sfn::error::ProvideErrorMetadata;
 use aws_sdk_sfn::types::ExecutionStatus;
@@ -199,5 +201,22 @@ impl World {
     /// Lets time pass in which something must not happen.
     pub(crate) async fn pass(&self, seconds: u64) {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
+    }
+
+    /// What an execution told on the bus in the end.
+    pub(crate) fn told(execution: &Execution) -> Value {
+        let endpoints = env::var("TIDEGATE_WORLD_ENDPOINTS").expect("TIDEGATE_WORLD_ENDPOINTS");
+        let events = Path::new(&endpoints).with_file_name("events.jsonl");
+        let events = fs::read_to_string(events).expect("the world's events");
+        let mut details = events
+            .lines()
+            .filter(|line| line.contains(&execution.arn))
+            .map(|line| {
+                let mut line: Value = serde_json::from_str(line).expect("an event");
+                line["event"]["detail"].take()
+            });
+        details
+            .find(|detail| detail["execution"] == *execution.arn)
+            .expect("an outcome event")
     }
 }

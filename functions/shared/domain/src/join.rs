@@ -60,8 +60,17 @@ pub fn label(node: &Node, subject: &Subject) -> Step {
 /// The label that runs a worker on a node.
 #[must_use]
 pub fn pull_worker_lever(node: &Node, subject: &Subject, execution: &str) -> Step {
+    match taken_over(node, execution, Direction::Join) {
+        Some(reason) if being_drained(node).is_none() => Step::Superseded(reason),
+        _ => lever(node, subject),
+    }
+}
+
+/// The same before any execution has claimed the node.
+#[must_use]
+pub fn lever(node: &Node, subject: &Subject) -> Step {
     let label = (names::WORKER_LABEL, subject.disk_layout.as_str());
-    step(node, superseded(node, execution), [label])
+    step(node, being_drained(node), [label])
 }
 
 /// Opens a node for work.

@@ -15,6 +15,7 @@ pub mod join;
 pub mod names;
 pub mod node;
 pub mod outcome;
+pub mod plan;
 pub mod ports;
 pub mod resolve;
 pub mod retire;

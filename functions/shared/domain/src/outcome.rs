@@ -50,6 +50,8 @@ outcomes! {
         Expired = "expired",
         /// The node is being drained, or another execution joins it.
         Superseded = "superseded",
+        /// What it would do, with nothing changed.
+        Planned = "planned",
     }
 }
 
@@ -66,6 +68,8 @@ outcomes! {
         Expired = "expired",
         /// The node is being drained, or another execution joins it.
         Superseded = "superseded",
+        /// What it would do, with nothing changed.
+        Planned = "planned",
     }
 }
 
@@ -82,6 +86,8 @@ outcomes! {
         Expired = "expired",
         /// The node is being drained, or another execution joins it.
         Superseded = "superseded",
+        /// What it would do, with nothing changed.
+        Planned = "planned",
     }
 }
 
@@ -94,6 +100,8 @@ outcomes! {
         Absent = "absent",
         /// Another execution drains the node, and does all that this one would.
         Superseded = "superseded",
+        /// What it would do, with nothing changed.
+        Planned = "planned",
     }
 }
 
@@ -108,6 +116,8 @@ outcomes! {
         Absent = "absent",
         /// Another execution has taken the node over, and does the rest.
         Superseded = "superseded",
+        /// What it would do, with nothing changed.
+        Planned = "planned",
     }
 }
 
@@ -124,6 +134,8 @@ outcomes! {
         Incomplete = "incomplete",
         /// Another execution has taken the node over, and does the rest.
         Superseded = "superseded",
+        /// What it would do, with nothing changed.
+        Planned = "planned",
     }
 }
 
@@ -140,6 +152,8 @@ outcomes! {
         Absent = "absent",
         /// Another execution has taken the node over, and does the rest.
         Superseded = "superseded",
+        /// What it would do, with nothing changed.
+        Planned = "planned",
     }
 }
 

@@ -19,6 +19,9 @@ pub struct Call {
     /// How often the state machine has tried this very state again after an error.
     #[serde(default)]
     pub retry_count: u32,
+    /// Only say what would be done.
+    #[serde(default)]
+    pub plan: bool,
 }
 
 impl Call {

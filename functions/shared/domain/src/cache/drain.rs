@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Hurry, Waiting, Worker, WorkerFilePage, WorkerLoad, WorkerState};
+use super::{Found, Hurry, Waiting, Worker, WorkerFilePage, WorkerLoad, WorkerState};
 use crate::node::{Node, Pod};
 
 /// So many passes in a row must find nothing before the worker is taken out of service.
@@ -184,6 +184,10 @@ pub struct Progress {
     pub waiting: Vec<Waiting>,
     /// The highest rate at which a file of some size was seen to be written.
     pub bytes_per_second: Option<u64>,
+    /// When the first file was asked for.
+    pub saving_since: Option<Timestamp>,
+    /// For a plan: what was found so far.
+    pub found: Option<Found>,
 }
 
 impl Progress {

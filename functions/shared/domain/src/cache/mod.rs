@@ -2,6 +2,7 @@
 
 mod drain;
 mod file;
+mod forecast;
 mod order;
 mod unsaved;
 
@@ -10,6 +11,7 @@ pub use drain::{
     next_phase,
 };
 pub use file::{FileState, Need, judge};
+pub use forecast::{Amount, Forecast, Found, Rate, RateMemory, Surroundings, UnderStores, forecast};
 pub use order::{Hurry, MOST_CARRIED, MOST_WAITING, Waiting, last_moment, near, next_turn, prune};
 pub use unsaved::{MOST_LISTED_BYTES, Unsaved};
 

@@ -1,0 +1,335 @@
+//! What a drain of a worker would save, how long that would take, and what could not be saved.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Need, Progress};
+use crate::error::Result;
+use crate::plan::Plan;
+
+/// What a forecast needs of the neighbours beside what a drain does.
+#[allow(async_fn_in_trait)]
+pub trait UnderStores {
+    /// The mount points, and whether each is read-only.
+    async fn mounts(&self) -> Result<BTreeMap<String, bool>>;
+}
+
+/// The rate at which the last drains saved files.
+#[allow(async_fn_in_trait)]
+pub trait RateMemory {
+    /// The rate that was seen last; none where none was seen yet.
+    async fn last_rate(&self, namespace: &str) -> Result<Option<Rate>>;
+    /// Notes a rate.
+    async fn note_rate(&self, namespace: &str, rate: &Rate) -> Result<()>;
+}
+
+/// How fast files were saved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rate {
+    /// Files, each of which costs a moment.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Seconds for all of them.
+    pub seconds: u64,
+    /// When it was seen.
+    pub seen_at: Timestamp,
+}
+
+impl Rate {
+    /// The rate of a drain that has saved something; none where it has not.
+    #[must_use]
+    pub fn of(progress: &Progress, now: Timestamp) -> Option<Self> {
+        let totals = &progress.totals;
+        let seconds = now.duration_since(progress.saving_since?).as_secs();
+        let files = totals.persisted_files + totals.replicated_files;
+        (files > 0).then(|| Self {
+            files,
+            bytes: totals.persisted_bytes + totals.replicated_bytes,
+            seconds: u64::try_from(seconds).unwrap_or_default().max(1),
+            seen_at: now,
+        })
+    }
+
+    /// Seconds for so many files of so many bytes: as long as the files would take, or the bytes.
+    fn seconds(&self, amount: Amount) -> u64 {
+        let share = |amount: u64, seen: u64| {
+            let seconds = u128::from(amount) * u128::from(self.seconds);
+            u64::try_from(seconds.div_ceil(u128::from(seen.max(1)))).unwrap_or(u64::MAX)
+        };
+        // A drain that saved only empty files says nothing of bytes.
+        let bytes = if self.bytes == 0 { 0 } else { share(amount.bytes, self.bytes) };
+        // Few large files say little of many small ones, and the other way round: the longer of both is nearer.
+        share(amount.files, self.files).max(bytes)
+    }
+}
+
+/// Files and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Amount {
+    /// Files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Amount {
+    const fn add(&mut self, bytes: u64) {
+        self.files += 1;
+        self.bytes += bytes;
+    }
+}
+
+/// What a look through the files found, carried from call to call.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Found {
+    persist: Amount,
+    copy: Amount,
+    being_written: Amount,
+    without_store: Amount,
+}
+
+impl Found {
+    /// Notes a file.
+    pub fn note(&mut self, path: &str, bytes: u64, need: Need, mounts: &BTreeMap<String, bool>) {
+        match need {
+            Need::Nothing => {}
+            Need::Persist if writable(path, mounts) => self.persist.add(bytes),
+            Need::Persist => self.without_store.add(bytes),
+            Need::Copy => self.copy.add(bytes),
+            Need::Completion => self.being_written.add(bytes),
+        }
+    }
+}
+
+/// Whether the under store of a path takes writes: that of the deepest mount point above it.
+fn writable(path: &str, mounts: &BTreeMap<String, bool>) -> bool {
+    let above = |mount: &str| {
+        let mount = mount.trim_end_matches('/');
+        path.strip_prefix(mount)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let deepest = mounts.iter().filter(|(mount, _)| above(mount)).max_by_key(|(mount, _)| mount.len());
+    deepest.is_some_and(|(_, read_only)| !read_only)
+}
+
+/// The other workers, and what was seen before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Other workers in service.
+    pub other_workers: usize,
+    /// Bytes that are free on them.
+    pub free_bytes: u64,
+    /// The rate seen last.
+    pub rate: Option<Rate>,
+    /// Seconds until the worker's clients have a new list of workers.
+    pub refresh_seconds: u32,
+}
+
+/// What a drain would come to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Forecast {
+    /// Would be written to the under store.
+    pub persisted: Amount,
+    /// Would be copied to other workers.
+    pub replicated: Amount,
+    /// Could not be saved as things are: lost if the instance went all the same.
+    pub lost: Amount,
+    /// How long it would take at the rate seen last, with the wait for the worker's clients; none where no rate was seen.
+    pub seconds: Option<u64>,
+    /// That rate.
+    pub rate: Option<Rate>,
+}
+
+/// Forecasts a drain by what was found on its worker.
+#[must_use]
+pub fn forecast(found: &Found, surroundings: Surroundings) -> (Forecast, Plan) {
+    let mut plan = Plan::default();
+    let mut lost = found.being_written;
+    if lost.files > 0 {
+        plan = plan.hindered(format!(
+            "{} files ({} bytes) are still being written",
+            lost.files, lost.bytes
+        ));
+    }
+    let without_store = found.without_store;
+    if without_store.files > 0 {
+        plan = plan.hindered(format!(
+            "{} files ({} bytes) have no under store that takes writes",
+            without_store.files, without_store.bytes
+        ));
+        lost.files += without_store.files;
+        lost.bytes += without_store.bytes;
+    }
+    let mut replicated = found.copy;
+    if replicated.files > 0 && surroundings.other_workers == 0 {
+        plan = plan.hindered(format!(
+            "{} files ({} bytes) can only be copied, and no other worker is in service",
+            replicated.files, replicated.bytes
+        ));
+        lost.files += replicated.files;
+        lost.bytes += replicated.bytes;
+        replicated = Amount::default();
+    } else if replicated.bytes > surroundings.free_bytes {
+        plan = plan.hindered(format!(
+            "{} bytes must be copied, and only {} are free on {} other workers: they would have to give cached data up",
+            replicated.bytes, surroundings.free_bytes, surroundings.other_workers
+        ));
+    }
+    let persisted = found.persist;
+    if persisted.files > 0 {
+        plan = plan.doing(format!("persist {} files ({} bytes)", persisted.files, persisted.bytes));
+    }
+    if replicated.files > 0 {
+        plan = plan.doing(format!(
+            "copy {} files ({} bytes) to other workers",
+            replicated.files, replicated.bytes
+        ));
+    }
+    let both = Amount {
+        files: persisted.files + replicated.files,
+        bytes: persisted.bytes + replicated.bytes,
+    };
+    let refresh = u64::from(surroundings.refresh_seconds);
+    let seconds = match &surroundings.rate {
+        _ if both.files == 0 => Some(refresh),
+        Some(rate) => Some(rate.seconds(both).saturating_add(refresh)),
+        None => None,
+    };
+    plan = plan.doing("take its worker out of service, and wait for its clients");
+    let forecast = Forecast {
+        persisted,
+        replicated,
+        lost,
+        seconds,
+        rate: surroundings.rate,
+    };
+    (forecast, plan)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GB: u64 = 1_000_000_000;
+
+    fn mounts() -> BTreeMap<String, bool> {
+        [("/", false), ("/archive", true), ("/archive/new", false)]
+            .map(|(path, read_only)| (path.to_owned(), read_only))
+            .into()
+    }
+
+    fn found(files: &[(&str, u64, Need)]) -> Found {
+        let mut found = Found::default();
+        for (path, bytes, need) in files {
+            found.note(path, *bytes, *need, &mounts());
+        }
+        found
+    }
+
+    fn with_room(free_bytes: u64) -> Surroundings {
+        Surroundings {
+            other_workers: 2,
+            free_bytes,
+            rate: Some(Rate {
+                files: 100,
+                bytes: 10 * GB,
+                seconds: 50,
+                seen_at: Timestamp::UNIX_EPOCH,
+            }),
+            refresh_seconds: 120,
+        }
+    }
+
+    #[test]
+    fn what_would_be_persisted_and_copied_is_counted_and_timed_by_the_rate_seen_last() {
+        let found = found(&[
+            ("/a", 4 * GB, Need::Persist),
+            ("/b", GB, Need::Copy),
+            ("/c", GB, Need::Nothing),
+        ]);
+        let (forecast, plan) = forecast(&found, with_room(GB));
+        assert_eq!(forecast.persisted, Amount { files: 1, bytes: 4 * GB });
+        assert_eq!(forecast.replicated, Amount { files: 1, bytes: GB });
+        assert_eq!(forecast.lost, Amount::default());
+        assert_eq!(forecast.seconds, Some(25 + 120));
+        assert!(plan.in_the_way.is_empty(), "{plan:?}");
+        assert_eq!(plan.would[0], "persist 1 files (4000000000 bytes)");
+    }
+
+    #[test]
+    fn many_small_files_take_as_long_as_so_many_files_took() {
+        let small: Vec<_> = (0..1_000).map(|_| ("/a", 1, Need::Persist)).collect();
+        let (forecast, _) = forecast(&found(&small), with_room(0));
+        assert_eq!(forecast.seconds, Some(500 + 120));
+    }
+
+    #[test]
+    fn without_a_rate_there_is_no_duration_but_for_nothing() {
+        let unknown = Surroundings {
+            rate: None,
+            ..with_room(0)
+        };
+        let (some, _) = forecast(&found(&[("/a", 1, Need::Persist)]), unknown.clone());
+        assert_eq!(some.seconds, None);
+        let (nothing, _) = forecast(&Found::default(), unknown);
+        assert_eq!(nothing.seconds, Some(120));
+    }
+
+    #[test]
+    fn a_file_below_a_read_only_mount_has_no_under_store() {
+        let found = found(&[
+            ("/archive/a", 5, Need::Persist),
+            ("/archive/new/b", 7, Need::Persist),
+            ("/archives", 9, Need::Persist),
+        ]);
+        let (forecast, plan) = forecast(&found, with_room(0));
+        assert_eq!(forecast.lost, Amount { files: 1, bytes: 5 });
+        assert_eq!(forecast.persisted, Amount { files: 2, bytes: 16 });
+        assert!(plan.in_the_way[0].contains("no under store"), "{plan:?}");
+        let mut nowhere = Found::default();
+        nowhere.note("/a", 1, Need::Persist, &BTreeMap::new());
+        assert_eq!(nowhere.without_store.files, 1, "nothing is mounted at all");
+    }
+
+    #[test]
+    fn copies_that_fit_nowhere_are_in_the_way_and_lost_where_there_is_no_other_worker() {
+        let copy = found(&[("/a", 5, Need::Copy)]);
+        let (tight, plan) = forecast(&copy, with_room(4));
+        assert!(plan.in_the_way[0].contains("only 4 are free"), "{plan:?}");
+        assert_eq!((tight.replicated.files, tight.lost.files), (1, 0));
+        let alone = Surroundings {
+            other_workers: 0,
+            ..with_room(0)
+        };
+        let (alone, plan) = forecast(&copy, alone);
+        assert!(plan.in_the_way[0].contains("no other worker"), "{plan:?}");
+        assert_eq!((alone.replicated.files, alone.lost.files), (0, 1));
+    }
+
+    #[test]
+    fn a_file_that_is_still_being_written_is_told() {
+        let (forecast, plan) = forecast(&found(&[("/a", 5, Need::Completion)]), with_room(0));
+        assert_eq!(forecast.lost, Amount { files: 1, bytes: 5 });
+        assert!(plan.in_the_way[0].contains("still being written"));
+    }
+
+    #[test]
+    fn a_drain_that_saved_nothing_tells_no_rate() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut progress = Progress::default();
+        assert_eq!(Rate::of(&progress, now), None);
+        progress.saving_since = Some(now);
+        assert_eq!(Rate::of(&progress, now), None);
+        progress.totals.replicated_files = 2;
+        progress.totals.replicated_bytes = 6;
+        let rate = Rate::of(&progress, now).expect("a rate");
+        assert_eq!((rate.files, rate.bytes, rate.seconds), (2, 6, 1));
+    }
+}
