@@ -15,6 +15,7 @@ mod drift_left;
 mod faults;
 mod join;
 mod outages;
+mod plan;
 mod retention;
 mod story;
 mod triggers;

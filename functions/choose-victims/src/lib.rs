@@ -12,8 +12,9 @@ use tidegate_domain::cache::Worker;
 use tidegate_domain::error::Result;
 use tidegate_domain::node::Node;
 use tidegate_domain::outcome::{Answer, ChooseOutcome};
+use tidegate_domain::ports::WorkerReport;
 use tidegate_domain::subject::InstanceId;
-use tidegate_domain::victims::{CandidateNodes, Request, WorkerReport, choose};
+use tidegate_domain::victims::{CandidateNodes, Request, choose};
 use tidegate_lambda::{Call, Reply, Serve};
 use tokio::time::timeout;
 

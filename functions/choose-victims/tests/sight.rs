@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use tidegate_domain::cache::{Worker, WorkerState};
 use tidegate_domain::error::{Error, ErrorName, Result};
 use tidegate_domain::node::Node;
-use tidegate_domain::victims::{CandidateNodes, Request, WorkerReport};
+use tidegate_domain::ports::WorkerReport;
+use tidegate_domain::victims::{CandidateNodes, Request};
 use tidegate_lambda::Serve;
 
 /// How a neighbour behaves.

@@ -5,12 +5,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tidegate_domain::claim::{Claim, Decision, decide};
+use tidegate_domain::claim::{Claim, Decision, decide, rival_runs};
 use tidegate_domain::error::Result;
 use tidegate_domain::evict::cordon;
 use tidegate_domain::node::NodeChange;
 use tidegate_domain::outcome::{Answer, CordonOutcome};
-use tidegate_domain::plan::{self, Plan, planned_claim};
+use tidegate_domain::plan::{self, Plan};
 use tidegate_domain::ports::{Changed, Clock, Executions, Nodes};
 use tidegate_domain::resolve::Direction;
 use tidegate_domain::subject::Subject;
@@ -62,30 +62,27 @@ pub struct Wishes {
     pub replace: bool,
 }
 
+impl CordonCall {
+    fn claim(&self) -> Claim {
+        Claim {
+            execution: self.call.execution.clone(),
+            direction: Direction::Drain,
+            hook: self.call.node.hook.clone(),
+            deadline: self.call.frame.deadline,
+            terminate: self.terminate,
+            replace: self.replace,
+        }
+    }
+}
+
 impl<N: Nodes, E: Executions, C: Clock> CordonNode<N, E, C> {
-    async fn answer(
-        &self,
-        CordonCall {
-            call,
-            terminate,
-            replace,
-        }: &CordonCall,
-    ) -> Result<Answer<CordonOutcome, Facts>> {
+    async fn answer(&self, cordon_call: &CordonCall) -> Result<Answer<CordonOutcome, Facts>> {
+        let call = &cordon_call.call;
         let subject = &call.node;
         while let Some(node) = self.nodes.find(subject, Duration::ZERO).await? {
-            let mine = Claim {
-                execution: call.execution.clone(),
-                direction: Direction::Drain,
-                hook: subject.hook.clone(),
-                deadline: call.frame.deadline,
-                terminate: *terminate,
-                replace: *replace,
-            };
+            let mine = cordon_call.claim();
             let other = Claim::on(&node);
-            let runs = match mine.rival(other.as_ref()) {
-                Some(rival) => self.executions.running(rival).await?,
-                None => false,
-            };
+            let runs = rival_runs(&self.executions, &mine, other.as_ref()).await?;
             let mut facts = Facts {
                 node_name: Some(node.name.clone()),
                 wishes: None,
@@ -124,20 +121,11 @@ impl<N: Nodes, E: Executions, C: Clock> CordonNode<N, E, C> {
 }
 
 impl<N: Nodes, E: Executions, C: Clock> CordonNode<N, E, C> {
-    async fn plan(&self, CordonCall { call, terminate }: &CordonCall) -> Result<Answer<CordonOutcome, Plan>> {
-        let node = self.nodes.find(&call.node, Duration::ZERO).await?;
-        let mine = planned_claim(
-            &call.execution,
-            Direction::Drain,
-            &call.node,
-            call.frame.deadline,
-            *terminate,
-        );
+    async fn plan(&self, call: &CordonCall) -> Result<Answer<CordonOutcome, Plan>> {
+        let node = self.nodes.find(&call.call.node, Duration::ZERO).await?;
+        let mine = call.claim();
         let other = node.as_ref().and_then(Claim::on);
-        let runs = match mine.rival(other.as_ref()) {
-            Some(rival) => self.executions.running(rival).await?,
-            None => false,
-        };
+        let runs = rival_runs(&self.executions, &mine, other.as_ref()).await?;
         let plan = plan::cordon(node.as_ref(), mine, runs, self.clock.now());
         Ok(Answer::new(CordonOutcome::Planned, plan.reason(), plan))
     }

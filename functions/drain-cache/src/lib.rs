@@ -1,7 +1,10 @@
 //! Saves every byte whose only copy is on the worker, then decommissions it.
 
+#[cfg(test)]
+mod fake_world;
 mod hurry;
 mod leaving;
+mod plan;
 mod saving;
 
 use std::time::Duration;
@@ -9,14 +12,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tidegate_domain::cache::{Idle, IdleWait, Pass, Phase, Progress, Totals, Worker, WorkerLoad, next_phase};
+use tidegate_domain::cache::{
+    Idle, IdleWait, Pass, Phase, Progress, RateMemory, Totals, UnderStores, Worker, WorkerLoad, next_phase,
+};
 use tidegate_domain::claim::taken_over;
 use tidegate_domain::deadline::retry_after_seconds;
 use tidegate_domain::error::Result;
 use tidegate_domain::names;
 use tidegate_domain::node::{Node, NodeChange};
 use tidegate_domain::outcome::{Answer, DrainOutcome};
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock, Nodes, Pods};
+use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock, Nodes, Pods, WorkerReport};
 use tidegate_domain::resolve::Direction;
 use tidegate_lambda::{Call, Reply, Serve, Unit};
 
@@ -323,8 +328,8 @@ fn unsafe_files(pass: &Pass, worker: &Worker) -> String {
 
 impl<Cluster, Master, Workers, C> Serve for DrainCache<Cluster, Master, Workers, C>
 where
-    Cluster: Nodes + Pods,
-    Master: CacheMaster,
+    Cluster: Nodes + Pods + RateMemory,
+    Master: CacheMaster + WorkerReport + UnderStores,
     Workers: CacheWorker,
     C: Clock,
 {
@@ -334,6 +339,10 @@ where
             progress,
             reclaimed,
         } = Call::read(&payload)?;
+        if call.plan {
+            let answer = self.plan(&call, progress.unwrap_or_default()).await?;
+            return Ok(Reply::of(&answer)?.about(&call.node));
+        }
         let progress = progress.unwrap_or_default();
         let before = progress.totals;
         let mut session = Session {
@@ -358,6 +367,9 @@ where
             ..
         } = session;
         facts.totals = progress.totals;
+        if outcome == DrainOutcome::Drained {
+            self.remember(&progress).await;
+        }
         let saved = |now: u64, before: u64| now.saturating_sub(before);
         let persisted = saved(facts.totals.persisted_bytes, before.persisted_bytes);
         let replicated = saved(facts.totals.replicated_bytes, before.replicated_bytes);

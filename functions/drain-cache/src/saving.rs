@@ -107,7 +107,7 @@ impl<Cluster, Master: CacheMaster, Workers: CacheWorker, C: Clock> DrainCache<Cl
             Need::Nothing | Need::Completion => return Ok(()),
         };
         if asked == Changed::Done {
-            session.progress.pending.push(Pending {
+            session.progress.asked(Pending {
                 path: path.to_owned(),
                 bytes,
                 asked_at: self.clock.now(),

@@ -5,13 +5,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
-use tidegate_domain::claim::{Claim, Decision, decide};
+use tidegate_domain::claim::{Claim, Decision, decide, rival_runs};
 use tidegate_domain::deadline::retry_after_seconds;
 use tidegate_domain::error::Result;
 use tidegate_domain::join::{Step, label};
 use tidegate_domain::node::{Node, NodeChange};
 use tidegate_domain::outcome::{Answer, LabelOutcome};
-use tidegate_domain::plan::{self, Plan, planned_claim};
+use tidegate_domain::plan::{self, Plan};
 use tidegate_domain::ports::{Changed, Clock, Executions, Nodes};
 use tidegate_domain::resolve::Direction;
 use tidegate_domain::subject::Subject;
@@ -101,19 +101,9 @@ impl<N: Nodes, E: Executions, C: Clock> LabelNode<N, E, C> {
             Step::Nothing => NodeChange::default(),
             Step::Change(change) => change,
         };
-        let mine = Claim {
-            execution: call.execution.clone(),
-            direction: Direction::Join,
-            hook: subject.hook.clone(),
-            deadline: call.frame.deadline,
-            terminate: false,
-            replace: false,
-        };
+        let mine = claim(call);
         let other = Claim::on(node);
-        let runs = match mine.rival(other.as_ref()) {
-            Some(rival) => self.executions.running(rival).await?,
-            None => false,
-        };
+        let runs = rival_runs(&self.executions, &mine, other.as_ref()).await?;
         let claim = match decide(mine, other.as_ref(), runs) {
             Decision::GiveWay(reason) => {
                 return Ok(Some(Answer::new(LabelOutcome::Superseded, reason, facts)));
@@ -139,15 +129,23 @@ impl<N: Nodes, E: Executions, C: Clock> LabelNode<N, E, C> {
     }
 }
 
+fn claim(call: &Call) -> Claim {
+    Claim {
+        execution: call.execution.clone(),
+        direction: Direction::Join,
+        hook: call.node.hook.clone(),
+        deadline: call.frame.deadline,
+        terminate: false,
+        replace: false,
+    }
+}
+
 impl<N: Nodes, E: Executions, C: Clock> LabelNode<N, E, C> {
     async fn plan(&self, call: &Call) -> Result<Answer<LabelOutcome, Plan>> {
         let node = self.nodes.find(&call.node, Duration::ZERO).await?;
-        let mine = planned_claim(&call.execution, Direction::Join, &call.node, call.frame.deadline, false);
+        let mine = claim(call);
         let other = node.as_ref().and_then(Claim::on);
-        let runs = match mine.rival(other.as_ref()) {
-            Some(rival) => self.executions.running(rival).await?,
-            None => false,
-        };
+        let runs = rival_runs(&self.executions, &mine, other.as_ref()).await?;
         let plan = plan::label(node.as_ref(), &call.node, mine, runs);
         Ok(Answer::new(LabelOutcome::Planned, plan.reason(), plan))
     }

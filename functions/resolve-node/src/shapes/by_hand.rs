@@ -19,6 +19,9 @@ const NAMING: [&str; 4] = ["instanceId", "nodeName", "instanceIds", "nodeNames"]
 const DEADLINE: &str = "deadlineSeconds";
 const TERMINATE: &str = "terminate";
 const REPLACE: &str = "replace";
+const PLAN: &str = "plan";
+/// What may be said beside the nodes.
+const WISHES: [&str; 4] = [DEADLINE, TERMINATE, REPLACE, PLAN];
 
 /// Whether one of these fields is one that people type, perhaps misspelled.
 pub(super) fn looks_typed(fields: &Map<String, Value>) -> bool {
@@ -27,7 +30,7 @@ pub(super) fn looks_typed(fields: &Map<String, Value>) -> bool {
     !fields.contains_key("detail-type")
         && fields.keys().any(|field| {
             let known = |name: &&str| plain(name) == plain(field);
-            NAMING.iter().chain(&[DEADLINE, TERMINATE, REPLACE]).any(known)
+            NAMING.iter().chain(&WISHES).any(known)
         })
 }
 
@@ -41,6 +44,7 @@ pub(super) fn read(input: &Value) -> Result<Vec<Trigger>> {
         deadline_seconds: deadline_seconds(fields)?,
         terminate: switch(fields, TERMINATE)?,
         replace: switch(fields, REPLACE)?.unwrap_or_default(),
+        plan: switch(fields, PLAN)?.unwrap_or_default(),
     };
     Ok(named
         .into_iter()
@@ -50,7 +54,7 @@ pub(super) fn read(input: &Value) -> Result<Vec<Trigger>> {
 
 fn named(fields: &Map<String, Value>) -> Result<Vec<Named>> {
     for field in fields.keys() {
-        let known = NAMING.iter().chain(&[DEADLINE, TERMINATE, REPLACE]);
+        let known = NAMING.iter().chain(&WISHES);
         if !known.clone().any(|name| name == field) {
             let names: Vec<_> = known.copied().collect();
             return Err(Error::invalid(

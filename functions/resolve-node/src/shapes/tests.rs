@@ -302,8 +302,11 @@ fn a_person_types_an_instance_or_a_node_or_several() {
         deadline_seconds: Some(600),
         terminate: Some(false),
         replace: true,
+        plan: true,
     };
-    let input = json!({ "instanceId": ONE, "deadlineSeconds": 600, "terminate": false, "replace": true });
+    let input = json!({
+        "instanceId": ONE, "deadlineSeconds": 600, "terminate": false, "replace": true, "plan": true,
+    });
     assert_eq!(
         only(&input),
         Trigger::ByHand(Named::Instance(instance(ONE)), wishes)
@@ -351,6 +354,10 @@ fn what_a_person_types_wrong_is_one_sentence_with_field_value_and_what_was_expec
         (
             json!({ "instanceId": ONE, "terminate": "no" }),
             "terminate: \"no\" is not true or false",
+        ),
+        (
+            json!({ "instanceId": ONE, "plan": "yes" }),
+            "plan: \"yes\" is not true or false",
         ),
         (
             json!({ "instanceId": ONE, "deadlineSeconds": 0 }),

@@ -17,6 +17,7 @@ mod error;
 mod listing;
 mod login;
 mod master;
+mod mounts;
 mod worker;
 
 pub use login::Login;

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use tidegate_domain::cache::Worker;
 use tidegate_domain::drift::{Workers, WorkersView};
 use tidegate_domain::error::Result;
-use tidegate_domain::ports::Changed;
-use tidegate_domain::victims::WorkerReport;
+use tidegate_domain::ports::{Changed, WorkerReport};
 use tonic::Code;
 
 use crate::convert;

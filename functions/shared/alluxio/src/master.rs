@@ -95,7 +95,7 @@ impl AlluxioMaster {
             .await
     }
 
-    async fn file_system<T>(
+    pub(crate) async fn file_system<T>(
         &self,
         call: impl AsyncFn(FileSystemMasterClientServiceClient<Channel>, &Session) -> Answer<T>,
     ) -> Called<T> {

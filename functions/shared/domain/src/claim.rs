@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, ErrorName, Result};
 use crate::names;
 use crate::node::{Node, NodeChange};
+use crate::ports::Executions;
 use crate::resolve::Direction;
 use crate::subject::Hook;
 
@@ -121,6 +122,17 @@ impl Claim {
             replace: (self.replace || other.replace) && !shrinks,
             ..self
         }
+    }
+}
+
+/// Whether the execution of the claim that stands on a node is still running, where [`decide`] must know.
+///
+/// # Errors
+/// Those of `executions`.
+pub async fn rival_runs(executions: &impl Executions, mine: &Claim, other: Option<&Claim>) -> Result<bool> {
+    match mine.rival(other) {
+        Some(rival) => executions.running(rival).await,
+        None => Ok(false),
     }
 }
 

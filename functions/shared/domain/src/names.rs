@@ -27,6 +27,8 @@ pub const FAST_DISKS_CLASS: &str = "fast-disks";
 pub const PROVISIONER_SELECTOR: &str = "app=local-volume-provisioner";
 /// Namespace of the local volume provisioner.
 pub const PROVISIONER_NAMESPACE: &str = "kube-system";
+/// The `ConfigMap`, in the namespace of the workers, that holds the rate at which files were saved last.
+pub const DRAIN_RATE: &str = "tidegate-drain-rate";
 /// Label of Alluxio worker pods, as in Alluxio's own chart.
 pub const WORKER_POD_SELECTOR: &str = "role=alluxio-worker";
 /// Says that Alluxio masters may run on a node; their pods select on it. Set by the node group, so that it stands before

@@ -16,7 +16,6 @@ use crate::evict::{self, Fate, fate};
 use crate::join::{self, Step, VolumesSeen, volumes_seen};
 use crate::node::{Node, NodeChange, Pod, Volume};
 use crate::ports::Eviction;
-use crate::resolve::Direction;
 use crate::retire::{VolumeFate, pull_levers, volume_fate};
 use crate::subject::Subject;
 
@@ -38,6 +37,9 @@ pub struct Plan {
     pub would: Vec<String>,
     /// What stands in the way.
     pub in_the_way: Vec<String>,
+    /// Why there is nothing to do.
+    #[serde(skip)]
+    note: Option<String>,
 }
 
 impl Plan {
@@ -55,11 +57,21 @@ impl Plan {
         self
     }
 
+    /// The same with the reason why there is nothing to do.
+    #[must_use]
+    pub fn noting(mut self, why: impl Into<String>) -> Self {
+        self.note = Some(why.into());
+        self
+    }
+
     /// The plan in one sentence.
     #[must_use]
     pub fn reason(&self) -> String {
         let would = match self.would.as_slice() {
-            [] => "nothing to do".to_owned(),
+            [] => match &self.note {
+                Some(why) => format!("nothing to do: {why}"),
+                None => "nothing to do".to_owned(),
+            },
             would => format!("would {}", would.join("; ")),
         };
         match self.in_the_way.as_slice() {
@@ -101,10 +113,15 @@ impl Plan {
 
 /// A list with its first few entries.
 fn few(names: &[String]) -> String {
-    let named = names.iter().take(MOST_NAMED).cloned().collect::<Vec<_>>().join(", ");
+    let first = names
+        .iter()
+        .take(MOST_NAMED)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(", ");
     match names.len().checked_sub(MOST_NAMED) {
-        Some(more) if more > 0 => format!("{named} and {more} more"),
-        _ => named,
+        Some(more) if more > 0 => format!("{first} and {more} more"),
+        _ => first,
     }
 }
 
@@ -116,24 +133,6 @@ fn claim(plan: Plan, mine: Claim, other: Option<&Claim>, other_runs: bool) -> Pl
             None => plan,
         },
         Decision::Hold(_) => plan,
-    }
-}
-
-/// The claim that a planned execution would make.
-#[must_use]
-pub fn planned_claim(
-    execution: &str,
-    direction: Direction,
-    subject: &Subject,
-    deadline: Timestamp,
-    terminate: bool,
-) -> Claim {
-    Claim {
-        execution: execution.to_owned(),
-        direction,
-        hook: subject.hook.clone(),
-        deadline,
-        terminate,
     }
 }
 
@@ -240,7 +239,10 @@ pub fn retire(node: Option<&Node>, volumes: &[Volume]) -> Plan {
         match volume_fate(volume, node) {
             VolumeFate::Delete => deleted.push(volume.name.clone()),
             VolumeFate::DeleteClaim(claim) => {
-                deleted.push(format!("{} with claim {}/{}", volume.name, claim.namespace, claim.name));
+                deleted.push(format!(
+                    "{} with claim {}/{}",
+                    volume.name, claim.namespace, claim.name
+                ));
             }
             VolumeFate::Foreign(reason) => plan = plan.hindered(format!("{reason}: left alone")),
         }

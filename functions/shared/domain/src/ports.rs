@@ -160,6 +160,12 @@ pub trait Pods {
     async fn worker_daemon_set_exists(&self, namespace: &str, layout: &str) -> Result<bool>;
 }
 
+/// All workers, as the Alluxio master knows them.
+pub trait WorkerReport {
+    /// Every worker, in whatever state, in one report.
+    async fn every_worker(&self) -> Result<Vec<Worker>>;
+}
+
 /// The Alluxio master.
 pub trait CacheMaster {
     /// The worker that is registered under that host, in whatever state; none where the master knows none.

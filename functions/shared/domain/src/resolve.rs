@@ -165,7 +165,8 @@ pub fn resolve(scope: &Scope, known: Known<'_>) -> Resolution {
         started_at,
     } = known;
     let state = membership.lifecycle_state.as_str();
-    let hook = waiting_hook(scope, direction, trigger, state, hooks);
+    // A plan leaves the hook as it is: no heartbeat, no completion.
+    let hook = waiting_hook(scope, direction, trigger, state, hooks).filter(|_| !trigger.wishes().plan);
     let limit = trigger
         .wishes()
         .deadline_seconds

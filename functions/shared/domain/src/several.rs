@@ -32,6 +32,9 @@ pub struct Input {
     /// Whether the group replaces it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub replace: bool,
+    /// Whether it only plans.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub plan: bool,
 }
 
 impl Input {
@@ -51,6 +54,7 @@ impl Input {
                 .or_else(|| trigger.deadline(started_at).and_then(left)),
             terminate: wishes.terminate,
             replace: trigger.replaces(),
+            plan: wishes.plan,
         })
     }
 }
@@ -265,12 +269,13 @@ mod tests {
             deadline_seconds: Some(600),
             terminate: Some(false),
             replace: false,
+            plan: true,
         };
         for (trigger, expected) in [
             (by_id(1), serde_json::json!({ "instanceId": "i-00000001" })),
             (
                 Trigger::ByHand(Named::Instance(instance(1)), wishes),
-                serde_json::json!({ "instanceId": "i-00000001", "deadlineSeconds": 600, "terminate": false }),
+                serde_json::json!({ "instanceId": "i-00000001", "deadlineSeconds": 600, "terminate": false, "plan": true }),
             ),
             (
                 notice(1, News::SpotInterruption, Some(at(-20)), None),

@@ -99,6 +99,8 @@ pub struct Wishes {
     pub terminate: Option<bool>,
     /// Whether the group replaces an instance that is ended after its drain.
     pub replace: bool,
+    /// Whether nothing is to be changed, and only said what would be done. The state machine reads it itself.
+    pub plan: bool,
 }
 
 /// Why an execution was started: one reason, about one instance.

@@ -98,12 +98,6 @@ pub trait CandidateNodes {
     async fn candidate_nodes(&self, request: &Request) -> Result<Vec<Node>>;
 }
 
-/// The Alluxio master, as far as a choice needs it.
-pub trait WorkerReport {
-    /// Every worker, in whatever state, in one report.
-    async fn every_worker(&self) -> Result<Vec<Worker>>;
-}
-
 /// What was chosen, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {

@@ -6,6 +6,7 @@ use http::{Request, Response};
 use kube::Client;
 use kube::api::PatchParams;
 use kube::client::{Body, ClientBuilder};
+use serde::de::DeserializeOwned;
 use tidegate_domain::error::{Error, ErrorName, Result};
 use tower::buffer::BufferLayer;
 use tower::filter::AsyncFilterLayer;
@@ -111,6 +112,15 @@ impl Cluster {
         }
     }
 
+    /// Reads an object; none where there is none.
+    pub(crate) async fn read_one<T: DeserializeOwned>(&self, asked: Asked, uri: &str) -> Result<Option<T>> {
+        match self.send(async || self.client.request(get(uri)?).await).await {
+            Ok(found) => Ok(Some(found)),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            Err(error) => Err(self.classify(asked, error)),
+        }
+    }
+
     pub(crate) fn classify(&self, asked: Asked, error: kube::Error) -> Error {
         classify(self.function, asked, error)
     }
@@ -122,6 +132,10 @@ impl Cluster {
             ..PatchParams::default()
         }
     }
+}
+
+pub(crate) fn get(uri: &str) -> kube::Result<Request<Vec<u8>>> {
+    Request::get(uri).body(Vec::new()).map_err(kube::Error::HttpError)
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod nodes;
 mod pod_view;
 mod pods;
 mod quantity;
+mod rate;
 mod volumes;
 mod watch;
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 use tidegate_domain::error::Result;
 use tidegate_domain::names;
 use tidegate_domain::node::Pod;
+use tidegate_domain::plan::EvictionTrial;
 use tidegate_domain::ports::{Changed, Eviction, Pods};
 
 use crate::cluster::Cluster;
@@ -52,22 +53,7 @@ impl Pods for Cluster {
     }
 
     async fn evict(&self, pod: &Pod) -> Result<Eviction> {
-        let api = Api::<CorePod>::namespaced(self.client.clone(), &pod.namespace);
-        let body = eviction_body(pod);
-        let params = PostParams::default();
-        let answer = self
-            .send(async || {
-                api.create_subresource::<_, Value>("eviction", &pod.name, &params, &body)
-                    .await
-            })
-            .await;
-        match answer {
-            Ok(_) => Ok(Eviction::Accepted),
-            Err(kube::Error::Api(status)) => {
-                eviction_refused(&status).ok_or_else(|| self.classify(EVICT_PODS, kube::Error::Api(status)))
-            }
-            Err(error) => Err(self.classify(EVICT_PODS, error)),
-        }
+        self.ask_to_evict(pod, &PostParams::default()).await
     }
 
     async fn delete(&self, pod: &Pod) -> Result<Changed> {
@@ -92,6 +78,36 @@ impl Pods for Cluster {
             })
             .await?;
         Ok(selects.contains(&true))
+    }
+}
+
+impl EvictionTrial for Cluster {
+    async fn try_evict(&self, pod: &Pod) -> Result<Eviction> {
+        let dry_run = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
+        self.ask_to_evict(pod, &dry_run).await
+    }
+}
+
+impl Cluster {
+    async fn ask_to_evict(&self, pod: &Pod, params: &PostParams) -> Result<Eviction> {
+        let api = Api::<CorePod>::namespaced(self.client.clone(), &pod.namespace);
+        let body = eviction_body(pod);
+        let answer = self
+            .send(async || {
+                api.create_subresource::<_, Value>("eviction", &pod.name, params, &body)
+                    .await
+            })
+            .await;
+        match answer {
+            Ok(_) => Ok(Eviction::Accepted),
+            Err(kube::Error::Api(status)) => {
+                eviction_refused(&status).ok_or_else(|| self.classify(EVICT_PODS, kube::Error::Api(status)))
+            }
+            Err(error) => Err(self.classify(EVICT_PODS, error)),
+        }
     }
 }
 

@@ -25,11 +25,12 @@ macro_rules! template {
 }
 
 /// For the cluster as a whole, in the order in which they depend on each other.
-const CLUSTER: [&str; 4] = [
+const CLUSTER: [&str; 5] = [
     template!("namespace"),
     template!("storage-class"),
     template!("provisioner"),
     template!("alluxio-config"),
+    template!("drain-rate"),
 ];
 /// For each disk layout.
 const WORKER: &str = template!("alluxio-worker");

@@ -186,6 +186,8 @@ pub struct Progress {
     pub bytes_per_second: Option<u64>,
     /// When the first file was asked for.
     pub saving_since: Option<Timestamp>,
+    /// When the last one was seen to be safe.
+    pub saved_at: Option<Timestamp>,
     /// For a plan: what was found so far.
     pub found: Option<Found>,
 }
@@ -216,8 +218,15 @@ impl Progress {
         self.clean_passes >= CLEAN_PASSES
     }
 
+    /// Notes that a file has been asked for.
+    pub fn asked(&mut self, pending: Pending) {
+        self.saving_since.get_or_insert(pending.asked_at);
+        self.pending.push(pending);
+    }
+
     /// Notes that a file is where it should be.
     pub fn saved(&mut self, pending: &Pending, now: Timestamp) {
+        self.saved_at = Some(now);
         if pending.bytes >= TELLING_BYTES {
             let seconds = u64::try_from(now.duration_since(pending.asked_at).as_secs()).unwrap_or_default();
             let rate = pending.bytes / seconds.max(1);

@@ -42,15 +42,16 @@ pub struct Rate {
 impl Rate {
     /// The rate of a drain that has saved something; none where it has not.
     #[must_use]
-    pub fn of(progress: &Progress, now: Timestamp) -> Option<Self> {
+    pub fn of(progress: &Progress) -> Option<Self> {
         let totals = &progress.totals;
-        let seconds = now.duration_since(progress.saving_since?).as_secs();
+        let seen_at = progress.saved_at?;
+        let seconds = seen_at.duration_since(progress.saving_since?).as_secs();
         let files = totals.persisted_files + totals.replicated_files;
         (files > 0).then(|| Self {
             files,
             bytes: totals.persisted_bytes + totals.replicated_bytes,
             seconds: u64::try_from(seconds).unwrap_or_default().max(1),
-            seen_at: now,
+            seen_at,
         })
     }
 
@@ -61,7 +62,11 @@ impl Rate {
             u64::try_from(seconds.div_ceil(u128::from(seen.max(1)))).unwrap_or(u64::MAX)
         };
         // A drain that saved only empty files says nothing of bytes.
-        let bytes = if self.bytes == 0 { 0 } else { share(amount.bytes, self.bytes) };
+        let bytes = if self.bytes == 0 {
+            0
+        } else {
+            share(amount.bytes, self.bytes)
+        };
         // Few large files say little of many small ones, and the other way round: the longer of both is nearer.
         share(amount.files, self.files).max(bytes)
     }
@@ -114,7 +119,10 @@ fn writable(path: &str, mounts: &BTreeMap<String, bool>) -> bool {
         path.strip_prefix(mount)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    let deepest = mounts.iter().filter(|(mount, _)| above(mount)).max_by_key(|(mount, _)| mount.len());
+    let deepest = mounts
+        .iter()
+        .filter(|(mount, _)| above(mount))
+        .max_by_key(|(mount, _)| mount.len());
     deepest.is_some_and(|(_, read_only)| !read_only)
 }
 
@@ -184,7 +192,10 @@ pub fn forecast(found: &Found, surroundings: Surroundings) -> (Forecast, Plan) {
     }
     let persisted = found.persist;
     if persisted.files > 0 {
-        plan = plan.doing(format!("persist {} files ({} bytes)", persisted.files, persisted.bytes));
+        plan = plan.doing(format!(
+            "persist {} files ({} bytes)",
+            persisted.files, persisted.bytes
+        ));
     }
     if replicated.files > 0 {
         plan = plan.doing(format!(
@@ -215,6 +226,7 @@ pub fn forecast(found: &Found, surroundings: Surroundings) -> (Forecast, Plan) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Pending;
     use super::*;
 
     const GB: u64 = 1_000_000_000;
@@ -255,7 +267,13 @@ mod tests {
             ("/c", GB, Need::Nothing),
         ]);
         let (forecast, plan) = forecast(&found, with_room(GB));
-        assert_eq!(forecast.persisted, Amount { files: 1, bytes: 4 * GB });
+        assert_eq!(
+            forecast.persisted,
+            Amount {
+                files: 1,
+                bytes: 4 * GB
+            }
+        );
         assert_eq!(forecast.replicated, Amount { files: 1, bytes: GB });
         assert_eq!(forecast.lost, Amount::default());
         assert_eq!(forecast.seconds, Some(25 + 120));
@@ -321,15 +339,22 @@ mod tests {
     }
 
     #[test]
-    fn a_drain_that_saved_nothing_tells_no_rate() {
-        let now = Timestamp::UNIX_EPOCH;
+    fn the_rate_is_that_from_the_first_file_asked_for_to_the_last_one_saved() {
+        let second = |second| Timestamp::from_second(second).expect("in range");
+        let pending = |asked_at, bytes| Pending {
+            path: "/a".to_owned(),
+            bytes,
+            asked_at,
+            copy: false,
+        };
         let mut progress = Progress::default();
-        assert_eq!(Rate::of(&progress, now), None);
-        progress.saving_since = Some(now);
-        assert_eq!(Rate::of(&progress, now), None);
-        progress.totals.replicated_files = 2;
-        progress.totals.replicated_bytes = 6;
-        let rate = Rate::of(&progress, now).expect("a rate");
-        assert_eq!((rate.files, rate.bytes, rate.seconds), (2, 6, 1));
+        assert_eq!(Rate::of(&progress), None);
+        progress.asked(pending(second(10), 4));
+        assert_eq!(Rate::of(&progress), None);
+        progress.saved(&pending(second(10), 4), second(12));
+        progress.saved(&pending(second(11), 2), second(15));
+        let rate = Rate::of(&progress).expect("a rate");
+        assert_eq!((rate.files, rate.bytes, rate.seconds), (2, 6, 5));
+        assert_eq!(rate.seen_at, second(15));
     }
 }

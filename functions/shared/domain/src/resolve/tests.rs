@@ -184,6 +184,23 @@ fn by_hand_the_lifecycle_state_tells_whether_a_hook_waits() {
 }
 
 #[test]
+fn a_plan_leaves_the_hook_that_waits_alone() {
+    let wishes = Wishes {
+        plan: true,
+        ..Wishes::default()
+    };
+    let plan = Trigger::ByHand(Named::Instance(instance()), wishes);
+    for (direction, state) in [
+        (Direction::Join, "Pending:Wait"),
+        (Direction::Drain, "Terminating:Wait"),
+    ] {
+        let resolution = resolved(direction, &plan, state, 2);
+        assert_eq!(resolution.outcome, ResolveOutcome::Resolved);
+        assert_eq!(hook_of(resolution), None);
+    }
+}
+
+#[test]
 fn an_event_is_believed_where_the_listing_lags_behind_it() {
     let drain = action(Direction::Drain);
     assert!(hook_of(resolved(Direction::Drain, &drain, "InService", 2)).is_some());

@@ -6,7 +6,6 @@
 mod manifests;
 mod objects;
 
-use http::Request;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -14,7 +13,7 @@ use tidegate_domain::drift::{ClusterView, Manifests, SeenClaim, SeenNode, SeenPo
 use tidegate_domain::error::Result;
 use tidegate_domain::names;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, get};
 use crate::errors::Asked;
 
 /// Objects of one answer: a page of nodes of some KiB each is a few MiB, which is there as text and as objects at once.
@@ -76,19 +75,6 @@ impl Cluster {
         self.ask(asked, async || self.client.request(get(uri)?).await)
             .await
     }
-
-    /// Reads an object; none where there is none.
-    async fn read_one<T: DeserializeOwned>(&self, asked: Asked, uri: &str) -> Result<Option<T>> {
-        match self.send(async || self.client.request(get(uri)?).await).await {
-            Ok(found) => Ok(Some(found)),
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
-            Err(error) => Err(self.classify(asked, error)),
-        }
-    }
-}
-
-fn get(uri: &str) -> kube::Result<Request<Vec<u8>>> {
-    Request::get(uri).body(Vec::new()).map_err(kube::Error::HttpError)
 }
 
 impl ClusterView for Cluster {

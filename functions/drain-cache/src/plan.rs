@@ -1,0 +1,154 @@
+//! What a drain would save, how long that would take, and what stands in its way; nothing is changed.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use tidegate_domain::cache::{
+    Forecast, Found, Pass, Phase, Progress, Rate, RateMemory, Surroundings, UnderStores, Worker, WorkerState,
+    forecast, judge, next_phase,
+};
+use tidegate_domain::error::Result;
+use tidegate_domain::names;
+use tidegate_domain::outcome::{Answer, DrainOutcome};
+use tidegate_domain::plan::Plan;
+use tidegate_domain::ports::{CacheMaster, CacheWorker, Clock, Nodes, Pods, WorkerReport};
+use tidegate_lambda::Call;
+
+use super::DrainCache;
+use super::saving::{CALLS_AT_A_TIME, PAGE};
+
+/// What a plan answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Planned {
+    /// The worker's host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<String>,
+    #[serde(flatten)]
+    plan: Plan,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    forecast: Option<Forecast>,
+    /// For the next call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<Progress>,
+}
+
+impl Planned {
+    fn answer(self) -> Answer<DrainOutcome, Self> {
+        Answer::new(DrainOutcome::Planned, self.plan.reason(), self)
+    }
+}
+
+impl<Cluster, Master, Workers, C> DrainCache<Cluster, Master, Workers, C>
+where
+    Cluster: Nodes + Pods + RateMemory,
+    Master: CacheMaster + WorkerReport + UnderStores,
+    Workers: CacheWorker,
+    C: Clock,
+{
+    pub(super) async fn plan(
+        &self,
+        call: &Call,
+        progress: Progress,
+    ) -> Result<Answer<DrainOutcome, Planned>> {
+        let node = self.cluster.find(&call.node, Duration::ZERO).await?;
+        let Some((host, node)) = node.and_then(|node| Some((node.internal_ip.clone()?, node))) else {
+            return Ok(Planned::default().answer());
+        };
+        let worker = self.master.worker(&host).await?;
+        let only = Some((self.namespace.as_str(), names::WORKER_POD_SELECTOR));
+        let pods = self
+            .cluster
+            .on_node(&node.name, only, Duration::ZERO, &|_| true)
+            .await?;
+        let mut planned = Planned {
+            host: Some(host.clone()),
+            ..Planned::default()
+        };
+        match next_phase(&node, &host, worker, pods.first()) {
+            Phase::Absent(reason) => {
+                planned.plan = planned.plan.noting(reason);
+                Ok(planned.answer())
+            }
+            Phase::AwaitWorker(reason) => {
+                planned.plan = planned.plan.hindered(reason);
+                Ok(planned.answer())
+            }
+            Phase::Save(worker) | Phase::LookAgain(worker) => self.foresee(planned, progress, &worker).await,
+        }
+    }
+
+    /// Looks through the files, as far as this call comes.
+    async fn foresee(
+        &self,
+        mut planned: Planned,
+        mut progress: Progress,
+        worker: &Worker,
+    ) -> Result<Answer<DrainOutcome, Planned>> {
+        let ends = self.clock.now() + Duration::from_secs(self.watch_seconds.into());
+        let blacklist = self.master.persistence_blacklist().await?;
+        let mounts = self.master.mounts().await?;
+        let (mut pass, mut found): (Pass, Found) = (
+            progress.pass.take().unwrap_or_default(),
+            progress.found.take().unwrap_or_default(),
+        );
+        loop {
+            let Some(page) = self.workers.files(worker, pass.offset, PAGE).await? else {
+                let silent = format!("worker {} does not tell its files", worker.host);
+                planned.plan = planned.plan.hindered(silent);
+                return Ok(planned.answer());
+            };
+            let unpersisted: Vec<_> = page.files.iter().filter(|file| !file.persisted).collect();
+            for some in unpersisted.chunks(CALLS_AT_A_TIME) {
+                for (file, state) in some.iter().zip(self.states(some).await?) {
+                    let need = judge(state.as_ref(), &worker.host, &blacklist);
+                    let bytes = state.map_or(0, |state| state.length);
+                    found.note(&file.path, bytes, need, &mounts);
+                }
+            }
+            pass.page(&page);
+            if pass.complete(&page) {
+                break;
+            }
+            if self.clock.now() >= ends {
+                let reason = format!("{} of {} files have been looked at", pass.offset, pass.total);
+                progress.pass = Some(pass);
+                progress.found = Some(found);
+                planned.progress = Some(progress);
+                return Ok(Answer::again(DrainOutcome::Waiting, reason, 1, planned));
+            }
+        }
+        let surroundings = self.surroundings(worker).await?;
+        let (forecast, plan) = forecast(&found, surroundings);
+        planned.plan = plan;
+        planned.forecast = Some(forecast);
+        Ok(planned.answer())
+    }
+
+    async fn surroundings(&self, worker: &Worker) -> Result<Surroundings> {
+        let every = self.master.every_worker().await?;
+        let others = || {
+            let live = every.iter().filter(|other| other.state == WorkerState::Live);
+            live.filter(|other| other.host != worker.host)
+        };
+        Ok(Surroundings {
+            other_workers: others().count(),
+            free_bytes: others()
+                .map(|other| other.capacity_bytes.saturating_sub(other.used_bytes))
+                .sum(),
+            rate: self.cluster.last_rate(&self.namespace).await?,
+            refresh_seconds: self.idle_wait.refresh_seconds,
+        })
+    }
+
+    /// Keeps the rate of this drain for the plans of others. A drain does not fail for that.
+    pub(super) async fn remember(&self, progress: &Progress) {
+        let Some(rate) = Rate::of(progress) else { return };
+        if let Err(error) = self.cluster.note_rate(&self.namespace, &rate).await {
+            tracing::warn!(%error, "the rate of this drain could not be kept");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
