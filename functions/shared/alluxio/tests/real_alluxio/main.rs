@@ -10,9 +10,9 @@ mod world;
 use std::time::{Duration, Instant};
 
 use tidegate_alluxio::{AlluxioMaster, AlluxioWorkers, Login};
-use tidegate_domain::cache::{Worker, WorkerState};
+use tidegate_domain::cache::{UnderStores, Worker, WorkerState};
 use tidegate_domain::error::ErrorName;
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed};
+use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, WorkerReport};
 
 use processes::{TIER_BYTES, TestMaster, TestWorker};
 use world::{ADMINISTRATOR, World, all_files, eventually, path, status};
@@ -82,6 +82,14 @@ async fn the_blacklist_is_the_one_that_the_master_persists_by() {
 
 #[tokio::test]
 #[ignore = "needs the local world"]
+async fn the_root_is_mounted_and_takes_writes() {
+    let world = World::running();
+    let mounts = world.master().mounts().await.expect("mounts");
+    assert_eq!(mounts.get("/"), Some(&false), "{mounts:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs the local world"]
 async fn a_file_that_was_deleted_is_none_and_gone() {
     let world = World::running();
     let (master, file) = (world.master(), path("deleted"));
@@ -139,6 +147,8 @@ async fn a_fresh_worker_is_in_service_with_the_bytes_of_its_disks_and_does_nothi
     assert_eq!((worker.rpc_port, worker.web_port), (29_999, 30_000));
     assert_eq!((worker.capacity_bytes, worker.used_bytes), (2 * TIER_BYTES, 0));
     assert!(worker.last_contact_seconds < 10, "{worker:?}");
+    let every = master.every_worker().await.expect("a report");
+    assert!(every.iter().any(|other| other.host == worker.host), "{every:?}");
     assert_eq!(master.lost_storage(&test.host).await, Ok(vec![]));
     assert_eq!(all_files(&worker, 100).await, []);
     let load = workers

@@ -6,4 +6,5 @@ mod login;
 mod nodes;
 mod objects;
 mod pods;
+mod rate;
 mod volumes;

@@ -10,6 +10,7 @@ use kube::Client;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::json;
 use tidegate_domain::node::Pod;
+use tidegate_domain::plan::EvictionTrial;
 use tidegate_domain::ports::{Changed, Eviction, Pods};
 use tidegate_kubernetes::Cluster;
 
@@ -145,6 +146,28 @@ async fn an_eviction_is_blocked_by_a_budget_and_accepted_when_there_is_room() {
         .expect("until its node confirms");
     assert!(evicted.deletion_time.is_some());
     assert_eq!(cluster.evict(&pod).await, Ok(Eviction::Accepted), "a second time");
+    stage.strike().await;
+}
+
+#[tokio::test]
+#[ignore = "needs the local world"]
+async fn an_eviction_on_trial_is_judged_as_a_real_one_and_evicts_nobody() {
+    let stage = Stage::set().await;
+    let pod = stage.run("first", 30).await;
+    stage.keep("keep-one", 1, 1).await;
+    let cluster = stage.connected().await;
+    let Eviction::Blocked(message) = cluster.try_evict(&pod).await.expect("an answer") else {
+        panic!("not blocked");
+    };
+    assert!(message.contains("keep-one"), "{message}");
+    stage.run("second", 30).await;
+    stage.counted("keep-one", 2).await;
+    for _ in 0..3 {
+        // Each as if it were the only one: a trial takes nothing from the budget.
+        assert_eq!(cluster.try_evict(&pod).await, Ok(Eviction::Accepted));
+    }
+    let left = stage.look().await;
+    assert!(left.iter().all(|pod| pod.deletion_time.is_none()), "{left:?}");
     stage.strike().await;
 }
 
