@@ -38,6 +38,7 @@ pub(crate) fn own_wishes(asked: &Asked) -> cordon_node::Wishes {
         deadline: asked.call.frame.deadline,
         terminate: asked.payload["terminate"] == json!(true),
         replace: asked.payload["replace"] == json!(true),
+        reclaimed: asked.payload["reclaimed"] == json!(true),
     }
 }
 

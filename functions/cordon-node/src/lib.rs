@@ -35,6 +35,8 @@ pub struct CordonCall {
     terminate: bool,
     /// Whether the group then replaces it.
     replace: bool,
+    /// Whether EC2 takes the instance away at the deadline, whatever it is told.
+    reclaimed: bool,
 }
 
 /// What was seen.
@@ -60,6 +62,8 @@ pub struct Wishes {
     pub terminate: bool,
     /// Whether the group then replaces it.
     pub replace: bool,
+    /// Whether EC2 takes the instance away at the deadline, whatever it is told.
+    pub reclaimed: bool,
 }
 
 impl CordonCall {
@@ -71,6 +75,7 @@ impl CordonCall {
             deadline: self.call.frame.deadline,
             terminate: self.terminate,
             replace: self.replace,
+            reclaimed: self.reclaimed,
         }
     }
 }
@@ -111,6 +116,7 @@ impl<N: Nodes, E: Executions, C: Clock> CordonNode<N, E, C> {
                     deadline: claim.deadline,
                     terminate: claim.terminate,
                     replace: claim.replace,
+                    reclaimed: claim.reclaimed,
                 });
                 return Ok(Answer::new(CordonOutcome::Cordoned, reason, facts));
             }

@@ -151,6 +151,7 @@ fn call(trigger: Trigger) -> Value {
         "deadline": deadline,
         "terminate": terminate,
         "replace": false,
+        "reclaimed": false,
         "node": {
             "instanceId": "i-0123456789abcdef0",
             "autoScalingGroup": "nvme-nodes",

@@ -137,6 +137,7 @@ fn claim(call: &Call) -> Claim {
         deadline: call.frame.deadline,
         terminate: false,
         replace: false,
+        reclaimed: false,
     }
 }
 

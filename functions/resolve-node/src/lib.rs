@@ -47,6 +47,8 @@ pub struct Facts {
     pub by_hand: bool,
     /// Whether the drained instance is ended so that its group replaces it.
     pub replace: bool,
+    /// Whether EC2 takes the instance away at the deadline, whatever it is told.
+    pub reclaimed: bool,
     /// Where it is about several instances: the input of an execution for each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<Input>,
@@ -148,6 +150,7 @@ impl<Groups: AutoScaling, Ec2: Instances> ResolveNode<Groups, Ec2> {
             instance_id: Some(instance.clone()),
             by_hand: trigger.by_hand(),
             replace: trigger.replaces(),
+            reclaimed: trigger.reclaimed(),
             ..Facts::default()
         };
         let membership = self.groups.membership(instance).await?;

@@ -19,9 +19,10 @@ const NAMING: [&str; 4] = ["instanceId", "nodeName", "instanceIds", "nodeNames"]
 const DEADLINE: &str = "deadlineSeconds";
 const TERMINATE: &str = "terminate";
 const REPLACE: &str = "replace";
+const RECLAIMED: &str = "reclaimed";
 const PLAN: &str = "plan";
 /// What may be said beside the nodes.
-const WISHES: [&str; 4] = [DEADLINE, TERMINATE, REPLACE, PLAN];
+const WISHES: [&str; 5] = [DEADLINE, TERMINATE, REPLACE, RECLAIMED, PLAN];
 
 /// Whether one of these fields is one that people type, perhaps misspelled.
 pub(super) fn looks_typed(fields: &Map<String, Value>) -> bool {
@@ -44,6 +45,7 @@ pub(super) fn read(input: &Value) -> Result<Vec<Trigger>> {
         deadline_seconds: deadline_seconds(fields)?,
         terminate: switch(fields, TERMINATE)?,
         replace: switch(fields, REPLACE)?.unwrap_or_default(),
+        reclaimed: switch(fields, RECLAIMED)?.unwrap_or_default(),
         plan: switch(fields, PLAN)?.unwrap_or_default(),
     };
     Ok(named

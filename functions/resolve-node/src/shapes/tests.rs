@@ -302,10 +302,12 @@ fn a_person_types_an_instance_or_a_node_or_several() {
         deadline_seconds: Some(600),
         terminate: Some(false),
         replace: true,
+        reclaimed: true,
         plan: true,
     };
     let input = json!({
-        "instanceId": ONE, "deadlineSeconds": 600, "terminate": false, "replace": true, "plan": true,
+        "instanceId": ONE, "deadlineSeconds": 600, "terminate": false, "replace": true,
+        "reclaimed": true, "plan": true,
     });
     assert_eq!(
         only(&input),

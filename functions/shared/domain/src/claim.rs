@@ -38,6 +38,9 @@ pub struct Claim {
     /// Whether the group then replaces the instance, and does not shrink.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replace: bool,
+    /// Whether EC2 takes the instance away at the deadline, whatever it is told.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reclaimed: bool,
 }
 
 /// What an execution does about a node.
@@ -109,6 +112,7 @@ impl Claim {
         (self.hook.is_some() && other.hook.is_none())
             || (self.ends_instance() && !other.ends_instance())
             || (self.shrinks_group() && other.terminate && other.replace)
+            || (self.reclaimed && !other.reclaimed)
             || other.deadline.duration_since(self.deadline) > EARLIER
     }
 
@@ -120,6 +124,7 @@ impl Claim {
             deadline: self.deadline.min(other.deadline),
             terminate: self.terminate || other.terminate,
             replace: (self.replace || other.replace) && !shrinks,
+            reclaimed: self.reclaimed || other.reclaimed,
             ..self
         }
     }
@@ -206,6 +211,7 @@ mod tests {
             deadline: at(deadline),
             terminate: false,
             replace: false,
+            reclaimed: false,
         }
     }
 
@@ -227,6 +233,13 @@ mod tests {
         }
     }
 
+    fn reclaimed(claim: Claim) -> Claim {
+        Claim {
+            reclaimed: true,
+            ..claim
+        }
+    }
+
     fn replacing(claim: Claim) -> Claim {
         Claim {
             replace: true,
@@ -237,8 +250,8 @@ mod tests {
     /// All that can be wrong with one node within a second.
     fn triggers() -> Vec<Claim> {
         vec![
-            drain("spot", 120),
-            drain("spot-again", 121),
+            reclaimed(drain("spot", 120)),
+            reclaimed(drain("spot-again", 121)),
             with_hook(drain("terminate-action", 3_600)),
             with_hook(drain("terminate-action-again", 3_601)),
             drain("state-change", 3_602),
@@ -340,19 +353,20 @@ mod tests {
     fn a_group_replaces_what_nobody_wants_to_end_for_good() {
         let unhooked = [
             replacing(drain("rebalance", 3_600)),
-            drain("spot", 120),
+            reclaimed(drain("spot", 120)),
             drain("state-change", 3_602),
         ];
         in_every_order(&unhooked, &mut |order| {
             let (owner, _) = play(order);
-            assert!(owner.terminate && owner.replace, "{order:#?}");
+            assert!(owner.terminate && owner.replace && owner.reclaimed, "{order:#?}");
         });
     }
 
     #[test]
     fn no_order_makes_more_takeovers_than_there_are_things_to_want() {
-        // A hook, the instance's end, its end for good, and one for each deadline that is a reason to take over.
-        let most = 3 + 2;
+        // A hook, the instance's end, its end for good, that it is taken away, and one for each deadline that is a reason
+        // to take over.
+        let most = 4 + 2;
         in_every_order(&triggers(), &mut |order| {
             let (_, gave_way) = play(order);
             let first_and_takeovers = order.len() - gave_way.len();

@@ -32,6 +32,9 @@ pub struct Input {
     /// Whether the group replaces it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub replace: bool,
+    /// Whether EC2 takes the instance away at the deadline.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub reclaimed: bool,
     /// Whether it only plans.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub plan: bool,
@@ -54,6 +57,7 @@ impl Input {
                 .or_else(|| trigger.deadline(started_at).and_then(left)),
             terminate: wishes.terminate,
             replace: trigger.replaces(),
+            reclaimed: trigger.reclaimed(),
             plan: wishes.plan,
         })
     }
@@ -268,8 +272,8 @@ mod tests {
         let wishes = Wishes {
             deadline_seconds: Some(600),
             terminate: Some(false),
-            replace: false,
             plan: true,
+            ..Wishes::default()
         };
         for (trigger, expected) in [
             (by_id(1), serde_json::json!({ "instanceId": "i-00000001" })),
@@ -279,11 +283,11 @@ mod tests {
             ),
             (
                 notice(1, News::SpotInterruption, Some(at(-20)), None),
-                serde_json::json!({ "instanceId": "i-00000001", "deadlineSeconds": 100 }),
+                serde_json::json!({ "instanceId": "i-00000001", "deadlineSeconds": 100, "reclaimed": true }),
             ),
             (
                 notice(1, News::SpotInterruption, Some(at(-200)), None),
-                serde_json::json!({ "instanceId": "i-00000001", "deadlineSeconds": 1 }),
+                serde_json::json!({ "instanceId": "i-00000001", "deadlineSeconds": 1, "reclaimed": true }),
             ),
             (
                 notice(1, News::ScheduledChange("X".into()), None, Some(at(900))),

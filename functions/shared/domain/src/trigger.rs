@@ -99,6 +99,8 @@ pub struct Wishes {
     pub terminate: Option<bool>,
     /// Whether the group replaces an instance that is ended after its drain.
     pub replace: bool,
+    /// Whether EC2 takes the instance away at the deadline, whatever it is told.
+    pub reclaimed: bool,
     /// Whether nothing is to be changed, and only said what would be done. The state machine reads it itself.
     pub plan: bool,
 }
@@ -178,6 +180,16 @@ impl Trigger {
                 matches!(news, News::RebalanceRecommendation | News::ScheduledChange(_))
             }
             Self::ByHand(_, wishes) => wishes.replace,
+            Self::LifecycleAction(_) | Self::NotOurs(_) => false,
+        }
+    }
+
+    /// Whether EC2 takes the instance away at the deadline, whatever it is told.
+    #[must_use]
+    pub const fn reclaimed(&self) -> bool {
+        match self {
+            Self::Notice(Notice { news, .. }) => matches!(news, News::SpotInterruption),
+            Self::ByHand(_, wishes) => wishes.reclaimed,
             Self::LifecycleAction(_) | Self::NotOurs(_) => false,
         }
     }
@@ -405,6 +417,18 @@ mod tests {
         ] {
             assert_eq!(trigger.deadline(at(0)), None, "{trigger}");
         }
+    }
+
+    #[test]
+    fn only_an_interrupted_instance_is_taken_away_at_its_deadline() {
+        assert!(notice(1, News::SpotInterruption, None, None).reclaimed());
+        assert!(!notice(1, News::RebalanceRecommendation, None, None).reclaimed());
+        assert!(!action("nvme", "tidegate-node-drain", Direction::Drain).reclaimed());
+        let wishes = Wishes {
+            reclaimed: true,
+            ..Wishes::default()
+        };
+        assert!(Trigger::ByHand(Named::Instance(instance(1)), wishes).reclaimed());
     }
 
     #[test]

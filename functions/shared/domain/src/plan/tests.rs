@@ -32,6 +32,7 @@ fn claim_of(execution: &str) -> Claim {
         deadline: Timestamp::UNIX_EPOCH,
         terminate: false,
         replace: false,
+        reclaimed: false,
     }
 }
 
