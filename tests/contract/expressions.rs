@@ -6,7 +6,9 @@ use tidegate_domain::error::ErrorName;
 
 use crate::definition::machines;
 use crate::ending::Ending;
-use crate::{claims, drain, drain_by_hand, drain_in_trouble, drift_check, join, join_in_trouble, several};
+use crate::{
+    claims, drain, drain_by_hand, drain_in_trouble, drift_check, join, join_in_trouble, plans, several,
+};
 
 fn joins() -> Vec<Ending> {
     let single = [
@@ -37,6 +39,7 @@ fn joins() -> Vec<Ending> {
             .map(|(_, ending)| ending)
             .collect(),
         join_in_trouble::unknown_outcomes(),
+        plans::joins(),
     ];
     single.into_iter().chain(several.into_iter().flatten()).collect()
 }
@@ -47,6 +50,7 @@ fn drains() -> Vec<Ending> {
         drain_by_hand::all(),
         drain_in_trouble::all(),
         claims::drains(),
+        plans::drains(),
     ]
     .into_iter()
     .flatten()

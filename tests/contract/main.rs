@@ -24,6 +24,7 @@ mod join;
 mod join_in_trouble;
 mod machines;
 mod outcomes;
+mod plans;
 mod repository;
 mod samples;
 mod scene;

@@ -9,6 +9,7 @@ use crate::account::{Account, scope};
 use crate::answers::{drained, ready, saving};
 use crate::drain::drain;
 use crate::join::join;
+use crate::plans::plan_of_drain;
 use crate::repository::{json, root};
 use crate::scene::{Asked, Scene};
 use crate::template::template;
@@ -39,26 +40,28 @@ fn each_sample_input_is_one_that_its_state_machine_understands() {
         .filter(|(path, _)| !path.contains("drift-check"))
     {
         let joins = path.contains("join") || path.contains("launch");
+        let plans = input["plan"] == true;
         let state = match joins {
             _ if path.contains("warm-pool") => "Warmed:Pending:Wait",
             true => "Pending:Wait",
             false => "Terminating:Wait",
         };
         let account = Account::with_instance(state);
-        let ending = if joins {
-            join(input, account).play()
-        } else {
-            drain(input, account).play()
+        let ending = match (joins, plans) {
+            (true, _) => join(input, account).play(),
+            (false, false) => drain(input, account).play(),
+            (false, true) => plan_of_drain(input, account).play(),
         };
         let (outcome, hook_results): (_, &[&str]) = match path.rsplit('/').next().unwrap_or_default() {
+            _ if plans => ("planned", &[]),
             "health-scheduled-change.json" | "node-drain-several.json" => ("fanned-out", &[]),
             "test-notification.json" | "instance-refresh-started.json" => ("ignored", &[]),
             "warm-pool-launch-lifecycle-action.json" => ("ignored", &["CONTINUE"]),
             _ if joins => ("joined", &["CONTINUE"]),
             _ => ("drained", &["CONTINUE"]),
         };
-        assert!(ending.result.is_ok(), "{path}: {:?}", ending.result);
-        assert_eq!(ending.told()["outcome"], outcome, "{path}: {:#}", ending.told());
+        let output = ending.result.as_ref().expect("an output");
+        assert_eq!(output["outcome"], outcome, "{path}: {output:#}");
         assert_eq!(ending.hook_results(), hook_results, "{path}");
     }
 }

@@ -18,24 +18,37 @@ enum Trigger {
     PersonInAHurry,
     /// Somebody wants it to join again.
     PersonWhoJoinsIt,
+    /// EC2 will take it away in two minutes.
+    SpotWarning,
+    /// EC2 tells that it shuts down.
+    StateChange,
+    /// A drift check looks for instances that wait with nothing running for them.
+    DriftCheck,
 }
 
 /// All that can happen to one node at once, some of it twice.
-const TRIGGERS: [Trigger; 7] = [
+const TRIGGERS: [Trigger; 10] = [
     Trigger::Person,
     Trigger::PersonWhoKeepsIt,
     Trigger::TerminateAction,
+    Trigger::SpotWarning,
     Trigger::PersonWhoJoinsIt,
+    Trigger::DriftCheck,
     Trigger::Person,
+    Trigger::StateChange,
     Trigger::PersonInAHurry,
     Trigger::PersonWhoKeepsIt,
 ];
 
-/// Those of them of which no hook comes.
+/// Those of them that somebody starts by hand.
 fn by_hand() -> Vec<Trigger> {
-    let all = TRIGGERS.into_iter();
-    all.filter(|trigger| !matches!(trigger, Trigger::TerminateAction))
-        .collect()
+    let aws = |trigger: &Trigger| {
+        matches!(
+            trigger,
+            Trigger::TerminateAction | Trigger::SpotWarning | Trigger::StateChange
+        )
+    };
+    TRIGGERS.into_iter().filter(|trigger| !aws(trigger)).collect()
 }
 
 /// The triggers as they stand, backwards, and beginning elsewhere.
@@ -46,7 +59,7 @@ fn orders(triggers: &[Trigger]) -> Vec<Vec<Trigger>> {
         order
     };
     let backwards = triggers.iter().rev().copied().collect();
-    vec![triggers.to_vec(), backwards, turned(2), turned(5)]
+    vec![triggers.to_vec(), backwards, turned(3), turned(5)]
 }
 
 impl Trigger {
@@ -78,6 +91,14 @@ impl Trigger {
             }
             Self::PersonWhoJoinsIt => {
                 start(Machine::Join, json!({"instanceId": instance})).await;
+                return 0;
+            }
+            Self::SpotWarning => group.world.warn("spot", &[instance], 120).await,
+            Self::StateChange => group.world.shuts_down(instance).await,
+            Self::DriftCheck => {
+                // Only these: other cases have broken other things, each for itself.
+                let stalled = json!({"repair": ["drain-stalled", "join-stalled", "instance-retained"]});
+                start(Machine::Check, stalled).await;
                 return 0;
             }
         }

@@ -96,10 +96,15 @@ impl World {
             .collect();
         under_way.sort_by_key(|file| file.asked_at);
         under_way.truncate(10);
-        let share = self.bytes_a_second / (under_way.len().max(1) as u64);
+        // What a file does not need of its share goes to the others.
+        under_way.sort_by_key(|file| file.bytes - file.written);
+        let (mut left, mut others) = (self.bytes_a_second, under_way.len() as u64);
         for file in under_way {
-            file.written += share;
-            file.persisted = file.written >= file.bytes;
+            let written = (left / others).min(file.bytes - file.written);
+            file.written += written;
+            file.persisted = file.written == file.bytes;
+            left -= written;
+            others -= 1;
         }
     }
 

@@ -7,6 +7,8 @@ mod leaving;
 mod plan;
 mod saving;
 
+pub use plan::Planned;
+
 use std::time::Duration;
 
 use jiff::Timestamp;

@@ -20,17 +20,19 @@ use super::saving::{CALLS_AT_A_TIME, PAGE};
 /// What a plan answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Planned {
+pub struct Planned {
     /// The worker's host.
     #[serde(skip_serializing_if = "Option::is_none")]
-    host: Option<String>,
+    pub host: Option<String>,
+    /// What would be done, and what stands in the way.
     #[serde(flatten)]
-    plan: Plan,
+    pub plan: Plan,
+    /// What a drain would come to; none where there is nothing to drain, or it cannot be seen.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    forecast: Option<Forecast>,
+    pub forecast: Option<Forecast>,
     /// For the next call.
     #[serde(skip_serializing_if = "Option::is_none")]
-    progress: Option<Progress>,
+    pub progress: Option<Progress>,
 }
 
 impl Planned {

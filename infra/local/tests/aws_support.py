@@ -114,13 +114,11 @@ class Aws:
         return sorted(self.members(group).values())
 
     def events(self, detail_type: str | None = None) -> list[dict[str, Any]]:
-        path = self.world / "events.jsonl"
-        events = [json.loads(line)["event"] for line in path.read_text().splitlines()]
+        events = [line["event"] for line in written(self.world / "events.jsonl")]
         return [e for e in events if detail_type is None or e["detail-type"] == detail_type]
 
     def calls(self) -> list[dict[str, Any]]:
-        path = self.world / "aws-calls.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()]
+        return written(self.world / "aws-calls.jsonl")
 
     def role(self, service: str, *statements: dict[str, Any]) -> str:
         """A role that the service may assume, with these policy statements. Its ARN."""
@@ -175,6 +173,12 @@ class Aws:
             lambda: (d := client.describe_execution(executionArn=arn))["status"] != "RUNNING" and d,
             seconds,
         )
+
+
+def written(path: Path) -> list[Any]:
+    """The lines of a file of JSON lines that is being written: the last one may be there only in part."""
+    *lines, _ = path.read_text().split("\n")
+    return [json.loads(line) for line in lines]
 
 
 BOOTSTRAP = """#!{python}

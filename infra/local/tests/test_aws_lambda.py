@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from aws_support import Aws, aws, package, until  # noqa: F401
+from aws_support import Aws, aws, package, until, written  # noqa: F401
 from botocore.exceptions import ClientError
 
 ECHO = "def handle(event, context): return event"
@@ -28,7 +28,7 @@ def invoke(aws: Aws, name: str, payload: object = None, **more) -> tuple[object,
 
 def invocations(aws: Aws, name: str) -> list[dict]:
     path = aws.world / "lambda-invocations.jsonl"
-    entries = [json.loads(line) for line in path.read_text().splitlines()]
+    entries = written(path)
     return [entry for entry in entries if entry["function"] == name]
 
 

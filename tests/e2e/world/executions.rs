@@ -208,7 +208,9 @@ impl World {
         let endpoints = env::var("TIDEGATE_WORLD_ENDPOINTS").expect("TIDEGATE_WORLD_ENDPOINTS");
         let events = Path::new(&endpoints).with_file_name("events.jsonl");
         let events = fs::read_to_string(events).expect("the world's events");
-        let mut details = events
+        // Of the line that is being written only a part may be there.
+        let whole = events.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        let mut details = whole
             .lines()
             .filter(|line| line.contains(&execution.arn))
             .map(|line| {

@@ -148,6 +148,19 @@ impl World {
         assert!(answer.status().is_success(), "{url} {body}");
     }
 
+    /// EC2 tells that the instance shuts down; it does not.
+    pub(crate) async fn shuts_down(&self, instance: &str) {
+        let url = format!("{}/local-api/events", self.endpoints.aws);
+        let body = json!({"put": {
+            "source": "aws.ec2",
+            "detail-type": "EC2 Instance State-change Notification",
+            "resources": [format!("arn:aws:ec2:{}:123456789012:instance/{instance}", self.endpoints.region)],
+            "detail": {"instance-id": instance, "state": "shutting-down"},
+        }});
+        let answer = self.http.post(&url).json(&body).send().await.expect("the switch");
+        assert!(answer.status().is_success(), "{body}");
+    }
+
     /// Each lifecycle event of that group is delivered twice.
     pub(crate) async fn deliver_twice(&self, group: &str) {
         let pattern = json!({"source": ["aws.autoscaling"], "detail": {"AutoScalingGroupName": [group]}});

@@ -21,8 +21,8 @@ async fn what_can_all_be_saved_in_time_is_saved_and_the_drain_is_complete() {
 
 #[tokio::test]
 async fn a_large_file_of_the_last_page_is_saved_before_small_ones_of_the_first() {
-    let large = (0..4).map(|number| (format!("/z-large/{number}"), 900 * MB));
-    let world = World::with_files(40 * MB, files(2_000, MB).chain(large));
+    let large = (0..4).map(|number| (format!("/z-large/{number}"), 800 * MB));
+    let world = World::with_files(40 * MB, files(2_000, MB / 10).chain(large));
     let (answer, _) = world.drain().await;
     assert_eq!(answer["outcome"], "incomplete", "{answer}");
     let files = world.files.borrow();

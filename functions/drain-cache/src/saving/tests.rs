@@ -168,6 +168,7 @@ async fn pass(alluxio: &Alluxio, seconds: i64) -> (Passed, Session) {
             "hook": null,
             "retains": true,
         },
+        "execution": "e-1",
         "startedAt": "1970-01-01T00:00:00Z",
         "deadline": "1970-01-01T01:00:00Z",
     });
