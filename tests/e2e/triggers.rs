@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::story::expect_gone;
-use crate::world::{Group, Machine, TWO_DISKS, World, WriteType, aws, eventually, rules_may_not_start};
+use crate::world::{
+    Group, Machine, TWO_DISKS, World, WriteType, aws, eventually, rules_may_not_start,
+    under_store_holds_a_file,
+};
 
 #[tokio::test]
 async fn a_spot_warning_saves_what_only_this_node_holds_before_the_instance_is_gone() {
@@ -34,10 +37,9 @@ async fn what_cannot_be_saved_before_an_interruption_is_listed_and_the_worker_le
         .world
         .write("/case-spot-lost/saved", WriteType::MustCache, &host)
         .await;
-    // More than a block of 64 MB, so that the worker lists it; nobody can persist what is still being written.
-    let path = "/case-spot-lost/open";
-    let writer = group.world.open(path, WriteType::MustCache, &host).await;
-    group.world.add(&writer, 70 << 20).await;
+    let path = "/case-spot-lost/refused/never-saved";
+    group.world.write(path, WriteType::MustCache, &host).await;
+    under_store_holds_a_file("case-spot-lost/refused");
     group.world.warn("spot", &[instance], 120).await;
     eventually(120, "the worker is decommissioned", async || {
         let hosts = group.world.worker_hosts("DECOMMISSIONED").await;
@@ -53,10 +55,7 @@ async fn what_cannot_be_saved_before_an_interruption_is_listed_and_the_worker_le
     let unsaved = &World::told(&execution)["seen"]["drainCache"]["unsavedFiles"];
     assert_eq!(unsaved.as_array().map(Vec::len), Some(1), "{unsaved}");
     let line = unsaved[0].as_str().expect("a line");
-    assert!(
-        line.starts_with(path) && line.ends_with("still being written)"),
-        "{line}"
-    );
+    assert_eq!(line, format!("{path} (4194304 bytes: not in the under store)"));
     group.world.expect_intact(&[saved]).await;
     group.has_left(instance, 60).await;
     group.delete().await;

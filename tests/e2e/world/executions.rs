@@ -1,14 +1,13 @@
 //! The executions of the state machines.
 
-use std::path::Path;
+use std::fs;
 use std::time::Duration;
-use std::{env, fs};
 
 use aws_sdk_sfn::error::ProvideErrorMetadata;
 use aws_sdk_sfn::types::ExecutionStatus;
 use serde_json::Value;
 
-use super::{World, eventually};
+use super::{World, eventually, place};
 
 /// A state machine of the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,9 +204,7 @@ impl World {
 
     /// What an execution told on the bus in the end.
     pub(crate) fn told(execution: &Execution) -> Value {
-        let endpoints = env::var("TIDEGATE_WORLD_ENDPOINTS").expect("TIDEGATE_WORLD_ENDPOINTS");
-        let events = Path::new(&endpoints).with_file_name("events.jsonl");
-        let events = fs::read_to_string(events).expect("the world's events");
+        let events = fs::read_to_string(place("events.jsonl")).expect("the world's events");
         // Of the line that is being written only a part may be there.
         let whole = events.rsplit_once('\n').map_or("", |(whole, _)| whole);
         let mut details = whole

@@ -10,11 +10,12 @@ mod switches;
 pub(crate) use executions::{Execution, Machine};
 pub(crate) use files::WriteType;
 pub(crate) use group::{Group, ONE_DISK, TWO_DISKS, WITHOUT_DISKS};
-pub(crate) use switches::{aws, rules_may_not_start};
+pub(crate) use switches::{aws, rules_may_not_start, under_store_holds_a_file};
 
 use std::env;
 use std::fmt::Debug;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use aws_config::BehaviorVersion;
@@ -23,6 +24,12 @@ use serde::Deserialize;
 
 /// Between two looks at something that a test waits for.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
+
+/// A file or folder of the world's own directory.
+fn place(name: &str) -> PathBuf {
+    let endpoints = env::var("TIDEGATE_WORLD_ENDPOINTS").expect("TIDEGATE_WORLD_ENDPOINTS");
+    Path::new(&endpoints).with_file_name(name)
+}
 
 /// Where the parts of the world are (`endpoints.json`).
 #[derive(Clone, Debug, Deserialize)]

@@ -1,13 +1,14 @@
 //! What a test can make go wrong.
 
 use std::env;
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::World;
+use super::{World, place};
 
 /// Something of the whole world that is away; it comes back when this is dropped.
 pub(crate) struct Outage(Option<Box<dyn FnOnce() + Send>>);
@@ -55,6 +56,13 @@ fn api_server(command: &str) {
         "{command}: {}",
         String::from_utf8_lossy(&done.stderr)
     );
+}
+
+/// Somebody has put a file where a directory of Alluxio would be, so that nothing below it can be persisted.
+pub(crate) fn under_store_holds_a_file(path: &str) {
+    let path = place("ufs").join(path);
+    fs::create_dir_all(path.parent().expect("a directory")).expect("a directory of the under store");
+    fs::write(path, "in the way").expect("a file of the under store");
 }
 
 /// Calls AWS as a person does; the test ends when the call fails.
