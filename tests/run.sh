@@ -14,8 +14,13 @@ case "$what" in all | quick | world) ;; *)
 esac
 
 export CARGO_TARGET_DIR="$PWD/target"
-# A world of the tests' own, so that one that somebody plays with is left alone.
-export TIDEGATE_WORLD="$PWD/.world-tests" PYTHONPATH="$PWD/infra/local" PYTHONDONTWRITEBYTECODE=1
+# Worlds of the tests' own, so that one that somebody plays with is left alone: one for cases side by side, and one for
+# those that take something away from a whole world. Both mostly wait, so they run at the same time.
+export TIDEGATE_WORLD="$PWD/.world-tests"
+lonely_world="$PWD/.world-tests-alone"
+# As in tests/nextest.toml.
+lonely='test(/^(outages|retention|drift|drift_left)::/) | test(never_persisted) | test(redriven)'
+export PYTHONPATH="$PWD/infra/local" PYTHONDONTWRITEBYTECODE=1
 export SAM_CLI_TELEMETRY=0 AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION=us-west-2 NO_COLOR=1
 logs="$PWD/target/test-logs"
 mkdir -p "$logs"
@@ -27,17 +32,35 @@ say() { printf '%s\n' "$*"; }
 
 # run NAME COMMAND...: counts as one test, or as many as its runner says it ran.
 run() {
-    local name="$1" began=$SECONDS status log="$logs/$1.log"
+    begin "$@"
+    await "$1"
+}
+
+# Each in a process group of its own, which can be ended as one.
+set -m
+declare -A pids=() begun=()
+# begin NAME COMMAND...: the same beside others, until `await NAME`.
+begin() {
+    local name="$1"
     shift
     say "test: $name"
-    "$@" >"$log" 2>&1 </dev/null
+    begun[$name]=$SECONDS
+    "$@" >"$logs/$name.log" 2>&1 </dev/null &
+    pids[$name]=$!
+}
+
+await() {
+    local name="$1" status log="$logs/$1.log" seconds
+    wait "${pids[$name]}"
     status=$?
+    unset "pids[$name]"
+    seconds=$((SECONDS - begun[$name]))
     count "$log" "$status"
     local counted=$?
     if ((status == 0 && counted == 0)); then
-        say "test: $name ok ($((SECONDS - began)) s)"
+        say "test: $name ok ($seconds s)"
     else
-        say "test: $name FAILED ($((SECONDS - began)) s), the end of $log:"
+        say "test: $name FAILED ($seconds s), the end of $log:"
         tail -n 60 "$log"
     fi
     return $status
@@ -83,10 +106,31 @@ world_up() {
         --parameters '{"JoinLimitSeconds": "120", "DrainLimitSeconds": "150", "EvictLimitSeconds": "40"}'
 }
 
+# The cases that run alone, in a world of their own.
+lonely_cases() (
+    export TIDEGATE_WORLD="$lonely_world"
+    world_up && eval "$(python3 -m world env)" && rust --profile world --workspace -E "binary(e2e) & ($lonely)"
+)
+
+worlds_down() {
+    python3 -m world down
+    TIDEGATE_WORLD="$lonely_world" python3 -m world down
+}
+
+interrupted() {
+    local pid
+    for pid in "${pids[@]}"; do kill -- "-$pid" 2>/dev/null; done
+    wait
+    [[ "$what" == quick ]] || worlds_down
+    exit 130
+}
+
 finish() {
-    [[ "$what" == quick ]] || python3 -m world down
+    [[ "$what" == quick ]] || worlds_down
     say "$passed passed, $failed failed"
 }
+
+trap interrupted INT TERM HUP
 
 if [[ "$what" != world ]]; then
     infra/local/setup/artifacts.sh restore
@@ -99,20 +143,22 @@ if [[ "$what" != world ]]; then
     infra/local/setup/artifacts.sh keep
     run definitions definitions
     run template template
+    [[ "$what" == quick ]] || begin end-to-end-alone lonely_cases
     run local-world python3 -m pytest -q -p no:cacheprovider infra/local/tests
 else
     run build make build
+    begin end-to-end-alone lonely_cases
 fi
 if [[ "$what" == quick ]]; then
     finish
     exit $((failed > 0))
 fi
 
-trap 'python3 -m world down; exit 130' INT TERM HUP
 if run world-up world_up; then
     eval "$(python3 -m world env)"
     run adapters rust --profile world --workspace -E 'binary(real_alluxio) | binary(real_api_server)' --run-ignored only
-    run end-to-end rust --profile world --workspace -E 'binary(e2e)'
+    run end-to-end rust --profile world --workspace -E "binary(e2e) - ($lonely)"
 fi
+await end-to-end-alone
 finish
 exit $((failed > 0))
