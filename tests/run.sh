@@ -160,5 +160,6 @@ if run world-up world_up; then
     run end-to-end rust --profile world --workspace -E "binary(e2e) - ($lonely)"
 fi
 await end-to-end-alone
+run rights python3 -m rights "$TIDEGATE_WORLD" "$lonely_world"
 finish
 exit $((failed > 0))

@@ -191,6 +191,19 @@ async fn pods_leave_and_those_behind_a_budget_as_soon_as_it_lets_them() {
         }
     })
     .await;
+    // Somebody takes the cordon off while the drain goes on.
+    group
+        .world
+        .patch_node(instance, &json!({"spec": {"unschedulable": null}}))
+        .await;
+    eventually(30, "the node is cordoned again", async || {
+        if group.world.cordoned(instance).await {
+            Ok(())
+        } else {
+            Err(())
+        }
+    })
+    .await;
     group.world.pass(8).await;
     assert!(
         group

@@ -4,7 +4,7 @@ use aws_sdk_autoscaling::types::{InstanceLifecyclePolicy, RetentionAction, Reten
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
 
-use crate::world::{Group, Machine, ONE_DISK, World, eventually};
+use crate::world::{Group, Machine, ONE_DISK, World, eventually, kubectl};
 
 const GONE: &str = "i-0fedcba9876543210";
 
@@ -244,6 +244,62 @@ async fn a_manifest_that_was_changed_by_hand_is_applied_again() {
         "{}",
         again.0.output["table"]
     );
+}
+
+#[tokio::test]
+async fn manifests_that_are_gone_are_made_again_and_those_of_kube_system_are_set_right() {
+    let world = World::connect().await;
+    // Of a disk layout that no node has here: the pods of the other one hold files.
+    let gone = [
+        "storageclass/fast-disks",
+        "-n=alluxio configmap/alluxio-config",
+        "-n=alluxio configmap/tidegate-drain-rate",
+        "-n=alluxio serviceaccount/alluxio-worker",
+        "-n=alluxio daemonset/alluxio-worker-2x300g",
+    ];
+    let object = |what: &'static str| what.split(' ').collect::<Vec<_>>();
+    for what in gone {
+        kubectl(&[&["delete"][..], &object(what)].concat());
+    }
+    let changed = [
+        (
+            "configmap/local-volume-provisioner-config",
+            r#"{"data": {"setPVOwnerRef": "false"}}"#,
+        ),
+        (
+            "daemonset/local-volume-provisioner",
+            r#"{"spec": {"template": {"spec": {"priorityClassName": "system-cluster-critical"}}}}"#,
+        ),
+    ];
+    for (what, patch) in changed {
+        kubectl(&["-n=kube-system", "patch", what, "--type=merge", "-p", patch]);
+    }
+    let check = world.repair("manifest-drifted").await;
+    for what in gone.iter().copied().chain(changed.map(|(what, _)| what)) {
+        let name = what.rsplit('/').next().unwrap_or_default();
+        check.expect("manifest-drifted", name, "applied as recorded");
+    }
+    for what in gone {
+        kubectl(&[&["get"][..], &object(what)].concat());
+    }
+    let again = world.check(&json!({"plan": true})).await;
+    assert!(
+        again.finding("manifest-drifted", "").is_none(),
+        "{}",
+        again.0.output["table"]
+    );
+}
+
+#[tokio::test]
+async fn the_schedule_starts_a_check() {
+    let world = World::connect().await;
+    let before = world.checks_begun().await;
+    world.schedule_fires("tidegate-drift-check").await;
+    eventually(30, "one more check has begun", async || {
+        let begun = world.checks_begun().await;
+        if begun > before { Ok(()) } else { Err(begun) }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -98,6 +98,21 @@ async fn a_plan_is_timed_by_the_drain_before_it() {
 }
 
 #[tokio::test]
+async fn a_plan_for_several_is_one_for_each() {
+    let group = Group::with_nodes("case-plan-several", TWO_DISKS, 2).await;
+    let instances = group.in_service(2).await;
+    let input = json!({"instanceIds": instances, "plan": true});
+    let several = group.world.run(Machine::Join, &input, 60).await;
+    several.expect("fanned-out");
+    for instance in &instances {
+        let executions = group.world.executions_for(Machine::Join, instance).await;
+        let last = executions.last().expect("one for each");
+        group.world.ended(last, 60).await.expect("planned");
+    }
+    group.delete().await;
+}
+
+#[tokio::test]
 async fn the_plan_of_a_join_tells_what_a_node_lacks_and_nothing_of_one_that_has_joined() {
     let group = Group::with_nodes("case-plan-join", TWO_DISKS, 1).await;
     let instance = &group.in_service(1).await[0];

@@ -61,6 +61,22 @@ impl World {
         self.ended(repair, 180).await.expect(outcome);
     }
 
+    /// How many checks have begun.
+    pub(crate) async fn checks_begun(&self) -> usize {
+        let listed = self
+            .sfn
+            .list_executions()
+            .state_machine_arn(self.arn(Machine::Check));
+        let listed = listed.send().await.expect("ListExecutions");
+        listed.executions().len()
+    }
+
+    /// The time of a schedule has come.
+    pub(crate) async fn schedule_fires(&self, schedule: &str) {
+        let url = format!("{}/local-api/schedules/{schedule}/fire", self.endpoints.aws);
+        self.ask(Method::POST, &url, &[]).await;
+    }
+
     /// No lifecycle event of that group is delivered from now on.
     pub(crate) async fn lose_events(&self, group: &str) {
         let pattern = json!({"source": ["aws.autoscaling"], "detail": {"AutoScalingGroupName": [group]}});

@@ -66,13 +66,18 @@ impl Execution {
 }
 
 impl World {
-    /// `aws stepfunctions start-execution`; answers the ARN, or what Step Functions refuses it with.
-    pub(crate) async fn start(&self, machine: Machine, input: &str) -> Result<String, String> {
+    /// The ARN of a state machine.
+    pub(crate) fn arn(&self, machine: Machine) -> String {
         let region = &self.endpoints.region;
-        let arn = format!(
+        format!(
             "arn:aws:states:{region}:123456789012:stateMachine:{}",
             machine.name()
-        );
+        )
+    }
+
+    /// `aws stepfunctions start-execution`; answers the ARN, or what Step Functions refuses it with.
+    pub(crate) async fn start(&self, machine: Machine, input: &str) -> Result<String, String> {
+        let arn = self.arn(machine);
         match self
             .sfn
             .start_execution()
@@ -132,15 +137,10 @@ impl World {
 
     /// The executions of a machine whose input names that instance, oldest first.
     pub(crate) async fn executions_for(&self, machine: Machine, instance: &str) -> Vec<String> {
-        let arn = format!(
-            "arn:aws:states:{}:123456789012:stateMachine:{}",
-            self.endpoints.region,
-            machine.name()
-        );
         let mut pages = self
             .sfn
             .list_executions()
-            .state_machine_arn(arn)
+            .state_machine_arn(self.arn(machine))
             .into_paginator()
             .items()
             .send();

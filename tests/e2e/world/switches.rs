@@ -58,6 +58,17 @@ fn api_server(command: &str) {
     );
 }
 
+/// Calls the API server as a person does; the test ends when the call fails.
+pub(crate) fn kubectl(arguments: &[&str]) -> String {
+    let done = Command::new("kubectl").args(arguments).output().expect("kubectl");
+    assert!(
+        done.status.success(),
+        "kubectl {arguments:?}: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    String::from_utf8_lossy(&done.stdout).into_owned()
+}
+
 /// Somebody has put a file where a directory of Alluxio would be, so that nothing below it can be persisted.
 pub(crate) fn under_store_holds_a_file(path: &str) {
     let path = place("ufs").join(path);
