@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use tidegate_domain::api_server::{ApiServer, ApiServers};
 use tidegate_domain::disks::Disk;
 use tidegate_domain::error::{Error, Result};
 use tidegate_domain::ports::{AutoScaling, Ec2Instance, GroupHook, Instances, Membership};
@@ -132,6 +133,15 @@ impl Instances for Account {
         found
             .map(|name| Ok((name.clone(), InstanceId::parse(INSTANCE)?)))
             .collect()
+    }
+}
+
+impl ApiServers for Account {
+    async fn api_server(&self) -> Result<ApiServer> {
+        Ok(ApiServer {
+            endpoint: "https://api.example".to_owned(),
+            certificate_authority: "-----BEGIN CERTIFICATE-----".to_owned(),
+        })
     }
 }
 

@@ -24,6 +24,12 @@ pub(crate) fn json(path: &str) -> serde_json::Value {
     serde_json::from_str(&read(path)).unwrap_or_else(|error| panic!("{path} is no JSON: {error}"))
 }
 
+/// What a function may do on AWS; none where that is nothing.
+pub(crate) fn iam(function: &str) -> Option<serde_json::Value> {
+    let path = format!("functions/{function}/iam.json");
+    root().join(&path).exists().then(|| json(&path))
+}
+
 /// The YAML documents of a file as JSON. `CloudFormation`'s short tags become what they are short for: `!Ref X` is
 /// `{"Ref": "X"}`, `!GetAtt X.Arn` is `{"Fn::GetAtt": ["X", "Arn"]}`.
 pub(crate) fn yaml(path: &str) -> Vec<serde_json::Value> {

@@ -244,6 +244,7 @@ impl Scene {
         let function = ResolveNode {
             groups: self.account.clone(),
             instances: self.account.clone(),
+            api_servers: self.account.clone(),
             scope: scope(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread()

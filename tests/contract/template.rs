@@ -133,11 +133,14 @@ fn a_functions_role_carries_the_iam_json_beside_its_source_and_no_policy_else() 
         let own = json!({ "Fn::GetAtt": [format!("{name}Role"), "Arn"] });
         assert_eq!(role, own, "Role of {name}Function in {FILE}");
         let policies = properties(&template, &format!("{name}Role"))["Policies"].clone();
+        let Some(statements) = repository::iam(&function) else {
+            assert_eq!(policies, Value::Null, "Policies of {name}Role in {FILE}");
+            continue;
+        };
         let location = format!("../functions/{function}/iam.json");
         let included = json!({ "Name": "AWS::Include", "Parameters": { "Location": location } });
         let policy = json!({ "PolicyName": function, "PolicyDocument": { "Fn::Transform": included } });
         assert_eq!(policies, json!([policy]), "Policies of {name}Role in {FILE}");
-        let statements = repository::json(&format!("functions/{function}/iam.json"));
         assert!(
             list(&statements, "Statement").count() > 0,
             "functions/{function}/iam.json holds no statement"

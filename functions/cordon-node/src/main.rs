@@ -11,10 +11,12 @@ const FUNCTION: &str = "cordon-node";
 async fn main() -> ExitCode {
     serve(FUNCTION, async || {
         let settings = Settings::from_environment();
-        Ok(CordonNode {
-            nodes: tidegate_wiring::cluster(FUNCTION, &settings).await?,
-            executions: tidegate_wiring::executions(),
-            clock: SystemClock,
+        tidegate_wiring::in_cluster(FUNCTION, settings, |_, cluster| {
+            Ok(CordonNode {
+                nodes: cluster,
+                executions: tidegate_wiring::executions(),
+                clock: SystemClock,
+            })
         })
     })
     .await

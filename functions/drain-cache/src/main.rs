@@ -13,17 +13,19 @@ const FUNCTION: &str = "drain-cache";
 async fn main() -> ExitCode {
     serve(FUNCTION, async || {
         let settings = Settings::from_environment();
-        Ok(DrainCache {
-            cluster: tidegate_wiring::cluster(FUNCTION, &settings).await?,
-            master: tidegate_wiring::alluxio_master(&settings)?,
-            workers: AlluxioWorkers::default(),
-            clock: SystemClock,
-            watch_seconds: settings.number("WATCH_SECONDS")?,
-            namespace: settings.text("ALLUXIO_NAMESPACE")?,
-            idle_wait: IdleWait {
-                refresh_seconds: settings.number("WORKER_LIST_REFRESH_SECONDS")?,
-                limit_seconds: settings.number("IDLE_LIMIT_SECONDS")?,
-            },
+        tidegate_wiring::in_cluster(FUNCTION, settings, |settings, cluster| {
+            Ok(DrainCache {
+                cluster,
+                master: tidegate_wiring::alluxio_master(settings)?,
+                workers: AlluxioWorkers::default(),
+                clock: SystemClock,
+                watch_seconds: settings.number("WATCH_SECONDS")?,
+                namespace: settings.text("ALLUXIO_NAMESPACE")?,
+                idle_wait: IdleWait {
+                    refresh_seconds: settings.number("WORKER_LIST_REFRESH_SECONDS")?,
+                    limit_seconds: settings.number("IDLE_LIMIT_SECONDS")?,
+                },
+            })
         })
     })
     .await

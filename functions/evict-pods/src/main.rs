@@ -11,11 +11,13 @@ const FUNCTION: &str = "evict-pods";
 async fn main() -> ExitCode {
     serve(FUNCTION, async || {
         let settings = Settings::from_environment();
-        Ok(EvictPods {
-            cluster: tidegate_wiring::cluster(FUNCTION, &settings).await?,
-            clock: SystemClock,
-            watch_seconds: settings.number("WATCH_SECONDS")?,
-            evict_limit_seconds: settings.number("EVICT_LIMIT_SECONDS")?,
+        tidegate_wiring::in_cluster(FUNCTION, settings, |settings, cluster| {
+            Ok(EvictPods {
+                cluster,
+                clock: SystemClock,
+                watch_seconds: settings.number("WATCH_SECONDS")?,
+                evict_limit_seconds: settings.number("EVICT_LIMIT_SECONDS")?,
+            })
         })
     })
     .await

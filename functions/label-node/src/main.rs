@@ -11,12 +11,14 @@ const FUNCTION: &str = "label-node";
 async fn main() -> ExitCode {
     serve(FUNCTION, async || {
         let settings = Settings::from_environment();
-        Ok(LabelNode {
-            nodes: tidegate_wiring::cluster(FUNCTION, &settings).await?,
-            executions: tidegate_wiring::executions(),
-            clock: SystemClock,
-            watch_seconds: settings.number("WATCH_SECONDS")?,
-            boot_seconds: settings.number("BOOT_SECONDS")?,
+        tidegate_wiring::in_cluster(FUNCTION, settings, |settings, cluster| {
+            Ok(LabelNode {
+                nodes: cluster,
+                executions: tidegate_wiring::executions(),
+                clock: SystemClock,
+                watch_seconds: settings.number("WATCH_SECONDS")?,
+                boot_seconds: settings.number("BOOT_SECONDS")?,
+            })
         })
     })
     .await

@@ -11,11 +11,13 @@ const FUNCTION: &str = "provision-volumes";
 async fn main() -> ExitCode {
     serve(FUNCTION, async || {
         let settings = Settings::from_environment();
-        Ok(ProvisionVolumes {
-            cluster: tidegate_wiring::cluster(FUNCTION, &settings).await?,
-            clock: SystemClock,
-            watch_seconds: settings.number("WATCH_SECONDS")?,
-            publish_limit_seconds: settings.number("PUBLISH_LIMIT_SECONDS")?,
+        tidegate_wiring::in_cluster(FUNCTION, settings, |settings, cluster| {
+            Ok(ProvisionVolumes {
+                cluster,
+                clock: SystemClock,
+                watch_seconds: settings.number("WATCH_SECONDS")?,
+                publish_limit_seconds: settings.number("PUBLISH_LIMIT_SECONDS")?,
+            })
         })
     })
     .await

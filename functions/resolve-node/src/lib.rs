@@ -5,6 +5,7 @@ mod shapes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tidegate_domain::api_server::{ApiServer, ApiServers};
 use tidegate_domain::error::Result;
 use tidegate_domain::outcome::{Answer, ResolveOutcome};
 use tidegate_domain::ports::{AutoScaling, Instances};
@@ -15,11 +16,13 @@ use tidegate_domain::trigger::Trigger;
 use tidegate_lambda::{Call, Reply, Serve};
 
 /// The function.
-pub struct ResolveNode<Groups, Ec2> {
+pub struct ResolveNode<Groups, Ec2, Eks> {
     /// Auto Scaling.
     pub groups: Groups,
     /// EC2.
     pub instances: Ec2,
+    /// EKS.
+    pub api_servers: Eks,
     /// What is ours.
     pub scope: Scope,
 }
@@ -39,6 +42,8 @@ pub struct ResolveCall {
 pub struct Facts {
     /// The node; null where it is none of ours.
     pub node: Option<Subject>,
+    /// Where the API server is that the other functions ask; null where none of them is called.
+    pub api_server: Option<ApiServer>,
     /// The instance, as soon as it is known which.
     pub instance_id: Option<InstanceId>,
     /// When the execution must have decided.
@@ -63,7 +68,7 @@ fn ignored(reasons: &[String], facts: Facts) -> Found {
     Answer::new(ResolveOutcome::Ignored, summary(reasons), facts)
 }
 
-impl<Groups: AutoScaling, Ec2: Instances> ResolveNode<Groups, Ec2> {
+impl<Groups: AutoScaling, Ec2: Instances, Eks: ApiServers> ResolveNode<Groups, Ec2, Eks> {
     async fn answer(&self, call: &ResolveCall) -> Result<Found> {
         let shapes::Input { triggers, event_id } = shapes::read(&call.input)?;
         let (triggers, mut left_out) = sort(&self.scope, call.direction, call.started_at, triggers);
@@ -190,11 +195,14 @@ impl<Groups: AutoScaling, Ec2: Instances> ResolveNode<Groups, Ec2> {
         } = resolve(&self.scope, known);
         facts.node = subject;
         facts.deadline = Some(deadline);
+        if outcome == ResolveOutcome::Resolved {
+            facts.api_server = Some(self.api_servers.api_server().await?);
+        }
         Ok(Answer::new(outcome, reason, facts))
     }
 }
 
-impl<Groups: AutoScaling, Ec2: Instances> Serve for ResolveNode<Groups, Ec2> {
+impl<Groups: AutoScaling, Ec2: Instances, Eks: ApiServers> Serve for ResolveNode<Groups, Ec2, Eks> {
     async fn serve(&self, payload: Value) -> Result<Reply> {
         let call: ResolveCall = Call::read(&payload)?;
         let answer = self.answer(&call).await?;

@@ -16,6 +16,7 @@ async fn main() -> ExitCode {
         Ok(ResolveNode {
             groups: tidegate_aws::Groups::new(&aws),
             instances: tidegate_ec2::Ec2::new(&aws),
+            api_servers: tidegate_aws::EksCluster::new(&aws, &settings.text("CLUSTER_NAME")?),
             scope: Scope {
                 groups: settings.list("AUTO_SCALING_GROUPS")?,
                 join_hook: settings.text("JOIN_HOOK_NAME")?,

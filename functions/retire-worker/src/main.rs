@@ -11,12 +11,14 @@ const FUNCTION: &str = "retire-worker";
 async fn main() -> ExitCode {
     serve(FUNCTION, async || {
         let settings = Settings::from_environment();
-        Ok(RetireWorker {
-            cluster: tidegate_wiring::cluster(FUNCTION, &settings).await?,
-            master: tidegate_wiring::alluxio_master(&settings)?,
-            clock: SystemClock,
-            watch_seconds: settings.number("WATCH_SECONDS")?,
-            namespace: settings.text("ALLUXIO_NAMESPACE")?,
+        tidegate_wiring::in_cluster(FUNCTION, settings, |settings, cluster| {
+            Ok(RetireWorker {
+                cluster,
+                master: tidegate_wiring::alluxio_master(settings)?,
+                clock: SystemClock,
+                watch_seconds: settings.number("WATCH_SECONDS")?,
+                namespace: settings.text("ALLUXIO_NAMESPACE")?,
+            })
         })
     })
     .await

@@ -11,12 +11,14 @@ const FUNCTION: &str = "schedule-worker";
 async fn main() -> ExitCode {
     serve(FUNCTION, async || {
         let settings = Settings::from_environment();
-        Ok(ScheduleWorker {
-            cluster: tidegate_wiring::cluster(FUNCTION, &settings).await?,
-            master: tidegate_wiring::alluxio_master(&settings)?,
-            clock: SystemClock,
-            watch_seconds: settings.number("WATCH_SECONDS")?,
-            namespace: settings.text("ALLUXIO_NAMESPACE")?,
+        tidegate_wiring::in_cluster(FUNCTION, settings, |settings, cluster| {
+            Ok(ScheduleWorker {
+                cluster,
+                master: tidegate_wiring::alluxio_master(settings)?,
+                clock: SystemClock,
+                watch_seconds: settings.number("WATCH_SECONDS")?,
+                namespace: settings.text("ALLUXIO_NAMESPACE")?,
+            })
         })
     })
     .await

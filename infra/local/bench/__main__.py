@@ -18,7 +18,7 @@ import requests
 from demo.stage import Stage, WorldDidNotStart, WorldIsUp
 from world.paths import CHECKOUT, Paths, world_directory
 
-from . import cold_starts, drain_rate, fake_nodes, lifecycle, machine, rendering
+from . import cold_starts, drain_rate, drift, fake_nodes, lifecycle, machine, rendering
 from .aims import aims
 from .cluster import Cluster
 from .files import Batch, Files
@@ -83,6 +83,8 @@ async def _measured() -> dict[str, Any]:
     paths = Paths(world_directory())
     async with Stage(paths) as endpoints:
         results = _measure(paths, endpoints, hello)
+    _say("a drift check of 5,000 nodes and 10,000 volumes")
+    results["drift"] = drift.measure()
     return results | {"load": {"before": before, "after": machine.load()}}
 
 

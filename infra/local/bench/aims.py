@@ -12,6 +12,8 @@ KUBERNETES_CALLS = 15
 AWS_CALLS = 6
 START_RATIO = 1.5
 ZIP_BYTES = 5_000_000
+DRIFT_SECONDS = 10.0
+DRIFT_MIB = 128
 
 
 @dataclass(frozen=True)
@@ -49,4 +51,11 @@ def aims(results: dict[str, Any]) -> list[Aim]:
     found.append(Aim(text, f"at most {ZIP_BYTES / 1e6:g} MB", f"{largest / 1e6:.1f} MB", largest <= ZIP_BYTES))
     fullest = max(one["peak"] / one["deployed"] for one in results["memory"].values())
     found.append(Aim("Peak memory of the fullest function", "below its deployed size", f"{fullest:.0%} of it", fullest < 1))
+    drift_check = results["drift"]
+    nodes, volumes = f"{drift_check['nodes']:,}", f"{drift_check['volumes']:,}"
+    seconds = drift_check["elapsedMillis"] / 1000
+    text = f"A drift check of {nodes} nodes and {volumes} volumes"
+    found.append(Aim(text, f"at most {DRIFT_SECONDS:g} s", f"{seconds:.1f} s", seconds <= DRIFT_SECONDS))
+    mib = drift_check["peakKiB"] / 1024
+    found.append(Aim(f"{text}: peak memory", f"at most {DRIFT_MIB} MiB", f"{mib:.0f} MiB", mib <= DRIFT_MIB))
     return found

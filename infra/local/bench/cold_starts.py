@@ -12,7 +12,7 @@ from typing import Any
 from world.paths import CHECKOUT
 
 from .recordings import Recordings
-from .services import FUNCTIONS, Services, until
+from .services import EVERY_FUNCTION, Services, until
 from .starts import starts
 
 HELLO = "hello-world"
@@ -52,13 +52,13 @@ def zipped(binary: Path) -> bytes:
 
 def sizes(hello: Path) -> dict[str, dict[str, int]]:
     """Bytes of each deployment package, and of the binary in it."""
-    binaries = {function: bootstrap(function) for function in FUNCTIONS} | {HELLO: hello}
+    binaries = {function: bootstrap(function) for function in EVERY_FUNCTION} | {HELLO: hello}
     return {name: {"zip": len(zipped(binary)), "binary": binary.stat().st_size} for name, binary in binaries.items()}
 
 
 def measure(services: Services, recordings: Recordings, hello: Path) -> dict[str, Any]:
     """Round by round, so that what else the machine does meets all of them."""
-    services.deploy(HELLO, zipped(hello), like=FUNCTIONS[0])
+    services.deploy(HELLO, zipped(hello), like=EVERY_FUNCTION[0])
     names = [*services.names(), HELLO]
     before = len(recordings.invocations())
     for number in range(_WARM_UPS + ROUNDS):

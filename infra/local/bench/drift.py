@@ -24,6 +24,13 @@ SHARE = 128 / 1769
 
 
 def main() -> int:
+    result = measure()
+    print(json.dumps(result))
+    return 0 if result["elapsedMillis"] <= MOST_MILLIS and result["peakKiB"] <= MOST_KIB else 1
+
+
+def measure() -> dict[str, int]:
+    """The check that took the least processor time, with the highest peak of all. Raises CalledProcessError."""
     tools = Path(os.environ["TIDEGATE_TOOLS"])
     with tempfile.TemporaryDirectory(prefix="tidegate-bench-drift-") as directory:
         plane = ControlPlane(Path(directory), tools)
@@ -35,10 +42,8 @@ def main() -> int:
         finally:
             plane.stop()
     best = min(results, key=lambda result: result["cpuMillis"])
-    best["millisAtItsShare"] = round(best["cpuMillis"] / SHARE)
-    print(json.dumps(best))
-    met = best["elapsedMillis"] <= MOST_MILLIS and max(result["peakKiB"] for result in results) <= MOST_KIB
-    return 0 if met else 1
+    peak = max(result["peakKiB"] for result in results)
+    return best | {"peakKiB": peak, "millisAtItsShare": round(best["cpuMillis"] / SHARE)}
 
 
 def _run(test: str, environment: dict[str, str]) -> str:

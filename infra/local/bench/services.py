@@ -13,6 +13,7 @@ from .history import Execution, NotEnded, execution
 STACK = "tidegate"
 GROUP = "nvme-nodes"
 JOIN, DRAIN = "node-join", "node-drain"
+# Those of a node's life, in its order.
 FUNCTIONS = (
     "resolve-node",
     "label-node",
@@ -23,6 +24,8 @@ FUNCTIONS = (
     "drain-cache",
     "retire-worker",
 )
+# All that are deployed.
+EVERY_FUNCTION = (*FUNCTIONS, "check-drift", "choose-victims")
 _LAUNCHES = {"source": ["aws.autoscaling"], "detail-type": ["EC2 Instance-launch Lifecycle Action"]}
 _POLL_SECONDS = 0.25
 # Several times what a join or a drain takes here; beyond that something is broken.
@@ -69,7 +72,7 @@ class Services:
 
     def names(self) -> list[str]:
         """Full names of the stack's functions."""
-        return [f"{STACK}-{function}" for function in FUNCTIONS]
+        return [f"{STACK}-{function}" for function in EVERY_FUNCTION]
 
     # The group
 

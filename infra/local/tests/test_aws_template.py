@@ -12,7 +12,7 @@ import yaml
 from aws_support import Aws, aws, bootstrap, until  # noqa: F401
 
 CHECKOUT = Path(__file__).resolve().parents[3]
-FUNCTIONS = sorted(rights.parent.name for rights in CHECKOUT.glob("functions/*/iam.json"))
+FUNCTIONS = sorted(package.parent.name for package in CHECKOUT.glob("functions/*/Cargo.toml") if "-" in package.parent.name)
 MACHINES = sorted(
     "tidegate-" + definition.name.removesuffix(".asl.json")
     for definition in CHECKOUT.glob("statemachine/*.asl.json")

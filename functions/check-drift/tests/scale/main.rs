@@ -92,6 +92,8 @@ async fn check() {
     println!(
         "{}",
         json!({
+            "nodes": NODES,
+            "volumes": 2 * NODES,
             "elapsedMillis": u64::try_from(elapsed.as_millis()).expect("small"),
             "cpuMillis": cpu_millis() - cpu,
             "peakKiB": peak_kib(),

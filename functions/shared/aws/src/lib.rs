@@ -1,4 +1,4 @@
-//! Auto Scaling, the cluster's access data at EKS, the EKS login, and executions of Step Functions.
+//! Auto Scaling, where the API server is by EKS, the EKS login, and executions of Step Functions.
 //!
 //! Wiring of a function:
 //!
@@ -6,8 +6,8 @@
 //! # async fn wire() -> tidegate_domain::error::Result<()> {
 //! let aws = tidegate_aws::configuration().await;
 //! let groups = tidegate_aws::Groups::new(&aws);
-//! let access = tidegate_aws::cluster_access(&aws, "cluster").await?;
-//! let login = tidegate_aws::EksLogin::new(&aws, "cluster")?;
+//! let cluster = tidegate_aws::EksCluster::new(&aws, "cluster");
+//! let login = tidegate_aws::EksLogin::from_environment("us-west-2", "cluster");
 //! let token = login.token(None).await?;
 //! # Ok(())
 //! # }
@@ -24,7 +24,7 @@ mod running;
 
 pub use auto_scaling::Groups;
 pub use configuration::configuration;
-pub use eks::{ClusterAccess, cluster_access};
+pub use eks::EksCluster;
 pub use errors::{classify, told};
 pub use executions::{Machines, StepFunctions};
 pub use group_listing::GroupListing;

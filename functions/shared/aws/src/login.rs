@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use aws_config::SdkConfig;
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign};
@@ -49,24 +49,21 @@ impl std::fmt::Debug for Kept {
 }
 
 impl EksLogin {
-    /// The login at the cluster of that name, in the region and with the credentials of that configuration.
-    ///
-    /// # Errors
-    /// `InvalidInput` where the configuration has no region or no source of credentials.
-    pub fn new(configuration: &SdkConfig, cluster: &str) -> Result<Self> {
-        let missing = |what, expected| Error::invalid(what, "an empty or missing value", expected);
-        let region = configuration
-            .region()
-            .ok_or_else(|| missing("AWS_REGION", "a region"))?;
-        let credentials = configuration
-            .credentials_provider()
-            .ok_or_else(|| missing("credentials", "a source of credentials"))?;
-        Ok(Self {
+    /// The login at the cluster of that name in that region, with the credentials of the environment: those of the
+    /// function's role, which live as long as its process. No other source is asked, and so no HTTP client is needed.
+    #[must_use]
+    pub fn from_environment(region: &str, cluster: &str) -> Self {
+        let credentials = EnvironmentVariableCredentialsProvider::new();
+        Self::new(SharedCredentialsProvider::new(credentials), region, cluster)
+    }
+
+    fn new(credentials: SharedCredentialsProvider, region: &str, cluster: &str) -> Self {
+        Self {
             credentials,
-            region: region.as_ref().into(),
+            region: region.into(),
             cluster: cluster.into(),
             kept: Arc::default(),
-        })
+        }
     }
 
     /// A token that is good for two minutes at least. Signing is local: no call is made, except for the credentials.
@@ -161,7 +158,6 @@ fn sign_token(credentials: &Credentials, region: &str, cluster: &str, now: Syste
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use aws_config::Region;
     use aws_credential_types::provider::future;
 
     use super::*;
@@ -211,11 +207,11 @@ mod tests {
             expiry,
             ..Rotating::default()
         };
-        let configuration = SdkConfig::builder()
-            .region(Region::from_static("us-west-2"))
-            .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .build();
-        EksLogin::new(&configuration, "tidegate").expect("a region")
+        EksLogin::new(
+            SharedCredentialsProvider::new(credentials),
+            "us-west-2",
+            "tidegate",
+        )
     }
 
     fn url_of(token: &str) -> String {
@@ -312,12 +308,5 @@ mod tests {
             Ok(second),
             "a second refusal of the first token says nothing of the second"
         );
-    }
-
-    #[test]
-    fn a_login_needs_a_region() {
-        let error = EksLogin::new(&SdkConfig::builder().build(), "tidegate").expect_err("no region");
-        assert_eq!(error.name, ErrorName::InvalidInput);
-        assert!(error.message.contains("AWS_REGION"), "{error}");
     }
 }

@@ -4,6 +4,7 @@
 //! the time as an argument, and what comes back is what should be done. The adapters implement [`ports`];
 //! the functions call a decision with what the adapters saw and carry out what it says.
 
+pub mod api_server;
 pub mod cache;
 pub mod claim;
 pub mod deadline;

@@ -1,24 +1,38 @@
 //! What the mains of several functions wire in the same way: the cluster's API server, the Alluxio masters,
 //! executions.
 
+mod in_cluster;
+
+pub use in_cluster::InCluster;
+
 use tidegate_alluxio::{AlluxioMaster, Login};
-use tidegate_aws::RunningExecutions;
+use tidegate_aws::{EksCluster, RunningExecutions};
+use tidegate_domain::api_server::ApiServers;
 use tidegate_domain::error::Result;
 use tidegate_kubernetes::Cluster;
 use tidegate_lambda::Settings;
 
-/// The API server of `CLUSTER_NAME`, as EKS tells it, with the EKS login of this function's role.
+/// The API server of `CLUSTER_NAME`, as EKS tells it, with the EKS login of this function's role: for functions that no
+/// state machine tells where it is.
 pub async fn cluster(function: &'static str, settings: &Settings) -> Result<Cluster> {
-    let name = settings.text("CLUSTER_NAME")?;
     let aws = tidegate_aws::configuration().await;
-    let access = tidegate_aws::cluster_access(&aws, &name).await?;
-    let login = tidegate_aws::EksLogin::new(&aws, &name)?;
-    Cluster::connect(
-        function,
-        &access.endpoint,
-        &access.certificate_authority,
-        move |refused| login.token(refused),
-    )
+    let name = settings.text("CLUSTER_NAME")?;
+    let api_server = EksCluster::new(&aws, &name).api_server().await?;
+    in_cluster::connect(function, &api_server, in_cluster::login(settings, &name)?)
+}
+
+/// A function in the cluster `CLUSTER_NAME`, with the EKS login of its role, that is told with each call where the API
+/// server is.
+pub fn in_cluster<Make, F>(
+    function: &'static str,
+    settings: Settings,
+    make: Make,
+) -> Result<InCluster<Make, F>>
+where
+    Make: Fn(&Settings, Cluster) -> Result<F>,
+{
+    let login = in_cluster::login(&settings, &settings.text("CLUSTER_NAME")?)?;
+    Ok(InCluster::new(function, login, settings, make))
 }
 
 /// The executions of this region.
