@@ -15,7 +15,7 @@ esac
 
 export CARGO_TARGET_DIR="$PWD/target"
 # Worlds of the tests' own, so that one that somebody plays with is left alone: one for cases side by side, and one for
-# those that take something away from a whole world. Both mostly wait, so they run at the same time.
+# those that take something away from a whole world. Those mostly wait, so they run beside the others.
 export TIDEGATE_WORLD="$PWD/.world-tests"
 lonely_world="$PWD/.world-tests-alone"
 # As in tests/nextest.toml.
@@ -45,7 +45,11 @@ begin() {
     shift
     say "test: $name"
     begun[$name]=$SECONDS
-    "$@" >"$logs/$name.log" 2>&1 </dev/null &
+    (
+        # All that it starts is of its process group.
+        set +m
+        "$@"
+    ) >"$logs/$name.log" 2>&1 </dev/null &
     pids[$name]=$!
 }
 
@@ -157,7 +161,8 @@ fi
 if run world-up world_up; then
     eval "$(python3 -m world env)"
     run adapters rust --profile world --workspace -E 'binary(real_alluxio) | binary(real_api_server)' --run-ignored only
-    run end-to-end rust --profile world --workspace -E "binary(e2e) - ($lonely)"
+    # Two and the one that runs alone are what two cores start the JVMs of in time.
+    run end-to-end rust --profile world --test-threads 2 --workspace -E "binary(e2e) - ($lonely)"
 fi
 await end-to-end-alone
 run rights python3 -m rights "$TIDEGATE_WORLD" "$lonely_world"
