@@ -157,7 +157,10 @@ fn a_function_gets_exactly_the_settings_that_it_reads() {
         let main = repository::read(&path);
         let mut read = settings(&main);
         for part in wiring.split("pub ").skip(1) {
-            let name = part.split('(').next().and_then(|head| head.rsplit(' ').next());
+            let name = part
+                .split(['(', '<'])
+                .next()
+                .and_then(|head| head.rsplit(' ').next());
             if name.is_some_and(|name| main.contains(&format!("tidegate_wiring::{name}("))) {
                 read.extend(settings(part));
             }
