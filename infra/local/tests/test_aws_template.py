@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -333,6 +334,20 @@ def test_an_undelivered_event_is_an_alarm(aws, product):
     ]
     assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (0.0, "GreaterThanThreshold")
     assert alarm.get("AlarmActions", []) == []
+
+
+def test_the_dashboard_shows_every_alarm_and_every_metric_that_a_function_tells(aws, product):
+    text = aws.client("cloudwatch").get_dashboard(DashboardName="tidegate")["DashboardBody"]
+    alarm, *graphs = json.loads(text)["widgets"]
+    known = aws.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    assert sorted(alarm["properties"]["alarms"]) == sorted(a["AlarmArn"] for a in known)
+    shown = json.dumps(graphs)
+    assert "${" not in shown
+    assert "autoScalingGroup=(nvme-nodes OR other-nodes)" in shown
+    sources = [path.read_text() for path in CHECKOUT.glob("functions/**/src/**/*.rs")]
+    told = {name for text in sources for name in re.findall(r'\.metric\(\s*"(\w+)"', text)}
+    assert {"JoinSeconds", "BytesLost", "DriftUnseen"} <= told
+    assert [name for name in told if name not in shown] == []
 
 
 def test_the_products_functions_reach_the_cluster_under_their_groups(aws, product):
