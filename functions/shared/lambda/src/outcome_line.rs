@@ -51,7 +51,7 @@ pub fn outcome_line(circumstances: &Circumstances<'_>, result: &Result<Reply>) -
                 // Carried from call to call, and long: it is in the execution's history.
                 if !matches!(
                     key.as_str(),
-                    "node" | "progress" | "memory" | "findings" | "table"
+                    "node" | "apiServer" | "progress" | "memory" | "findings" | "table"
                 ) {
                     line[key] = value.clone();
                 }
@@ -133,7 +133,7 @@ mod tests {
 
     fn reply() -> Reply {
         Reply {
-            answer: json!({"outcome": "labelled", "reason": "done", "node": {"much": 1}}),
+            answer: json!({"outcome": "labelled", "reason": "done", "node": {"much": 1}, "apiServer": {"much": 1}}),
             instance_id: Some("i-0123abcd".into()),
             group: Some("nvme".into()),
             cluster: None,
@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(line["outcome"], "labelled");
         assert_eq!(line["instanceId"], "i-0123abcd");
         assert_eq!(line["durationMillis"], 12);
-        assert_eq!(line.get("node"), None);
+        assert_eq!((line.get("node"), line.get("apiServer")), (None, None));
         assert_eq!(line.get("_aws"), None);
     }
 
