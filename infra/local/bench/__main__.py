@@ -18,7 +18,7 @@ import requests
 from demo.stage import Stage, WorldDidNotStart, WorldIsUp
 from world.paths import CHECKOUT, Paths, world_directory
 
-from . import cold_starts, drain_rate, drift, fake_nodes, lifecycle, machine, rendering
+from . import choosing, cold_starts, drain_rate, drift, fake_nodes, lifecycle, machine, rendering
 from .aims import aims
 from .cluster import Cluster
 from .files import Batch, Files
@@ -114,6 +114,8 @@ def _measure(paths: Paths, endpoints: dict[str, Any], hello: Path) -> dict[str, 
         fakes = size - 1
         until(f"{fakes} fake nodes", lambda wanted=fakes: world.cluster.ready_workers() == wanted, _FAKE_NODES_SECONDS)
         results["sizes"][str(size)] = _life(world)
+    _say("who goes, of all of them")
+    results["choosing"] = choosing.measure(services, world.cluster, recordings)
     used = [one for one in memory(recordings.invocations()) if one.function != cold_starts.HELLO]
     results["memory"] = {one.function: {"peak": one.peak, "deployed": one.deployed} for one in used}
     return results

@@ -12,6 +12,7 @@ KUBERNETES_CALLS = 15
 AWS_CALLS = 6
 START_RATIO = 1.5
 ZIP_BYTES = 5_000_000
+CHOICE_SECONDS = 1.0
 DRIFT_SECONDS = 10.0
 DRIFT_MIB = 128
 
@@ -51,6 +52,10 @@ def aims(results: dict[str, Any]) -> list[Aim]:
     found.append(Aim(text, f"at most {ZIP_BYTES / 1e6:g} MB", f"{largest / 1e6:.1f} MB", largest <= ZIP_BYTES))
     fullest = max(one["peak"] / one["deployed"] for one in results["memory"].values())
     found.append(Aim("Peak memory of the fullest function", "below its deployed size", f"{fullest:.0%} of it", fullest < 1))
+    choosing = results["choosing"]
+    slowest_choice = max(choosing["coldSeconds"], choosing["warmSeconds"])
+    text = f"Who of {choosing['candidates']} instances goes: the slowest answer"
+    found.append(Aim(text, f"within {CHOICE_SECONDS:g} s", f"{slowest_choice:.2f} s", slowest_choice <= CHOICE_SECONDS))
     drift_check = results["drift"]
     nodes, volumes = f"{drift_check['nodes']:,}", f"{drift_check['volumes']:,}"
     seconds = drift_check["elapsedMillis"] / 1000

@@ -74,6 +74,16 @@ class Cluster:
         chosen = ("-n", "alluxio", "-l", "role=alluxio-worker", "--field-selector", f"spec.nodeName={node['metadata']['name']}")
         return any(_ready(pod) for pod in self._items("pods", *chosen))
 
+    def instances(self) -> list[tuple[str, str, str]]:
+        """Id, type and zone of the instance of each initialised node."""
+        found = []
+        for node in self._items("nodes"):
+            labels = node["metadata"]["labels"]
+            kind, zone = labels.get("node.kubernetes.io/instance-type"), labels.get("topology.kubernetes.io/zone")
+            if kind and zone:
+                found.append((node["spec"]["providerID"].rsplit("/", 1)[-1], kind, zone))
+        return found
+
     def ready_nodes(self) -> int:
         return sum(1 for node in self._items("nodes") if _ready(node))
 

@@ -30,6 +30,7 @@ def page(results: dict[str, Any]) -> str:
         _rate(results),
         _starts(results),
         _packages(results),
+        _choosing(results),
         _drift(results),
     ]
     return "\n".join(parts)
@@ -229,6 +230,22 @@ highest resident set of any invocation in this run, the drain of {results["drain
 them, against what the function is deployed with.
 
 {table(("function", "zip, MB", "binary, MB", "peak, MiB", "deployed, MiB", "used"), rows)}"""
+
+
+def _choosing(results: dict[str, Any]) -> str:
+    found = results["choosing"]
+    rows = [
+        ("cold, after its start", f"{found['coldSeconds']:.3f}"),
+        ("its start, in which it looks for the API server and connects", f"{found['coldStartSeconds']:.3f}"),
+        ("warm", f"{found['warmSeconds']:.3f}"),
+    ]
+    return f"""\
+## Who goes, of {found["candidates"]} instances
+
+`choose-victims` in the largest of these clusters, every node a candidate: one listing of nodes, one report of the Alluxio
+master. Auto Scaling waits for two seconds.
+
+{table(("seconds", "measured"), rows)}"""
 
 
 def _drift(results: dict[str, Any]) -> str:

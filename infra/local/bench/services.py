@@ -140,8 +140,9 @@ class Services:
         variables = told.get("Environment", {}).get("Variables", {}) | {"COLD_START": mark}
         self._lambda.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
 
-    def invoke(self, name: str, payload: bytes) -> None:
-        self._lambda.invoke(FunctionName=name, Payload=payload)
+    def invoke(self, name: str, payload: bytes) -> bytes:
+        """The answer, or the error."""
+        return bytes(self._lambda.invoke(FunctionName=name, Payload=payload)["Payload"].read())
 
     # Only here
 

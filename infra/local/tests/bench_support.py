@@ -107,6 +107,7 @@ def results() -> dict[str, Any]:
         "coldStarts": {"label-node": start, "hello-world": start | {"ratio": 1.0}},
         "zips": {"label-node": {"zip": 4_200_000, "binary": 12_000_000}, "hello-world": {"zip": 600_000, "binary": 1_400_000}},
         "memory": {"label-node": {"peak": 14 * 2**20, "deployed": 128 * 2**20}},
+        "choosing": {"candidates": 50, "coldSeconds": 0.08, "coldStartSeconds": 0.03, "warmSeconds": 0.02},
         "drift": {"nodes": 5000, "volumes": 10000, "elapsedMillis": 1500, "cpuMillis": 500, "peakKiB": 40000}
         | {"answerBytes": 20000, "millisAtItsShare": 6910},
     }
