@@ -22,9 +22,9 @@ impl WorkerReport for AlluxioMaster {
     }
 }
 
-impl WorkersView for AlluxioMaster {
-    async fn workers(&self) -> Result<Workers> {
-        let all = self.every_worker().await?;
+impl AlluxioMaster {
+    /// By host, as `<tier alias>:<directory>`. The master tells of all live workers that lost one, usually none.
+    pub(crate) async fn every_lost_storage(&self) -> Result<BTreeMap<String, Vec<String>>> {
         let lost = self
             .block(async |mut client, session| {
                 client
@@ -45,7 +45,18 @@ impl WorkersView for AlluxioMaster {
                 .or_default()
                 .extend(directories);
         }
+        for directories in lost_storage.values_mut() {
+            directories.sort();
+        }
         lost_storage.retain(|_, directories| !directories.is_empty());
+        Ok(lost_storage)
+    }
+}
+
+impl WorkersView for AlluxioMaster {
+    async fn workers(&self) -> Result<Workers> {
+        let all = self.every_worker().await?;
+        let lost_storage = self.every_lost_storage().await?;
         Ok(Workers { all, lost_storage })
     }
 

@@ -14,8 +14,7 @@ use crate::error::Failure;
 use crate::login::Login;
 use crate::proto::block::block_master_client_service_client::BlockMasterClientServiceClient;
 use crate::proto::block::{
-    DecommissionWorkerPOptions, GetWorkerLostStoragePOptions, GetWorkerReportPOptions, WorkerInfo,
-    WorkerInfoField, WorkerRange,
+    DecommissionWorkerPOptions, GetWorkerReportPOptions, WorkerInfo, WorkerInfoField, WorkerRange,
 };
 use crate::proto::file::file_system_master_client_service_client::FileSystemMasterClientServiceClient;
 use crate::proto::file::{
@@ -175,34 +174,9 @@ impl CacheMaster for AlluxioMaster {
         }
     }
 
-    /// As `<tier alias>:<directory>`. The master tells of all live workers that lost one, usually none.
     async fn lost_storage(&self, host: &str) -> Result<Vec<String>> {
-        let answer = self
-            .block(async |mut client, session| {
-                client
-                    .get_worker_lost_storage(session.request(GetWorkerLostStoragePOptions {}))
-                    .await
-            })
-            .await
-            .map_err(|failure| self.error(failure, "report the lost storage of its workers"))?;
-        let mut lost: Vec<_> = answer
-            .worker_lost_storage_info
-            .into_iter()
-            .filter(|info| {
-                info.address
-                    .as_ref()
-                    .is_some_and(|address| address.host() == host)
-            })
-            .flat_map(|info| info.lost_storage)
-            .flat_map(|(tier, directories)| {
-                directories
-                    .storage
-                    .into_iter()
-                    .map(move |directory| format!("{tier}:{directory}"))
-            })
-            .collect();
-        lost.sort();
-        Ok(lost)
+        let mut lost = self.every_lost_storage().await?;
+        Ok(lost.remove(host).unwrap_or_default())
     }
 
     /// What the master knows, and nothing else: it neither looks into the under store nor takes the look for a use
