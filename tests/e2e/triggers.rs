@@ -37,9 +37,9 @@ async fn what_cannot_be_saved_before_an_interruption_is_listed_and_the_worker_le
         .world
         .write("/case-spot-lost/saved", WriteType::MustCache, &host)
         .await;
-    let path = "/case-spot-lost/refused/never-saved";
+    let path = "/refused/never-saved";
     group.world.write(path, WriteType::MustCache, &host).await;
-    under_store_holds_a_file("case-spot-lost/refused");
+    under_store_holds_a_file("refused");
     group.world.warn("spot", &[instance], 120).await;
     eventually(120, "the worker is decommissioned", async || {
         let hosts = group.world.worker_hosts("DECOMMISSIONED").await;

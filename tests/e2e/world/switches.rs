@@ -70,10 +70,8 @@ pub(crate) fn kubectl(arguments: &[&str]) -> String {
 }
 
 /// Somebody has put a file where a directory of Alluxio would be, so that nothing below it can be persisted.
-pub(crate) fn under_store_holds_a_file(path: &str) {
-    let path = place("ufs").join(path);
-    fs::create_dir_all(path.parent().expect("a directory")).expect("a directory of the under store");
-    fs::write(path, "in the way").expect("a file of the under store");
+pub(crate) fn under_store_holds_a_file(name: &str) {
+    fs::write(place("ufs").join(name), "in the way").expect("a file of the under store");
 }
 
 /// Calls AWS as a person does; the test ends when the call fails.
