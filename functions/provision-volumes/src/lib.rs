@@ -75,7 +75,13 @@ impl<Cluster: Nodes + Volumes + Pods, C: Clock> ProvisionVolumes<Cluster, C> {
             .on_node(&node.name, only, Duration::ZERO, &|_| true)
             .await?;
         let provisioner = provisioners.first();
-        if disk_is_to_blame(provisioner, self.publish_limit_seconds, now) {
+        if disk_is_to_blame(
+            &subject.disks,
+            &volumes,
+            provisioner,
+            self.publish_limit_seconds,
+            now,
+        ) {
             let reason = format!(
                 "{missing}, though the provisioner on node {} has been ready for over {} s",
                 node.name, self.publish_limit_seconds

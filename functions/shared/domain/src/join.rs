@@ -132,7 +132,7 @@ pub enum VolumesSeen {
 pub fn volumes_seen(disks: &[Disk], volumes: &[Volume]) -> VolumesSeen {
     let mut unmatched = disks.to_vec();
     unmatched.sort_unstable();
-    let mut cleaned = 0;
+    let (mut cleaned, mut new) = (0, 0);
     for volume in volumes
         .iter()
         .filter(|volume| volume.storage_class == names::FAST_DISKS_CLASS)
@@ -157,28 +157,46 @@ pub fn volumes_seen(disks: &[Disk], volumes: &[Volume]) -> VolumesSeen {
                     unmatched.remove(at);
                 }
             }
-            VolumePhase::Released | VolumePhase::Failed | VolumePhase::Pending => cleaned += 1,
+            VolumePhase::Released | VolumePhase::Failed => cleaned += 1,
+            VolumePhase::Pending => new += 1,
         }
     }
     if unmatched.is_empty() {
         return VolumesSeen::Complete;
     }
-    let cleaning = if cleaned > 0 {
-        format!(", {cleaned} being cleaned")
-    } else {
-        String::new()
+    let count = |number: u32, what: &str| {
+        if number > 0 {
+            format!(", {number} {what}")
+        } else {
+            String::new()
+        }
     };
     VolumesSeen::Missing(format!(
-        "{} of {} disks are volumes{cleaning}",
+        "{} of {} disks are volumes{}{}",
         disks.len() - unmatched.len(),
-        disks.len()
+        disks.len(),
+        count(cleaned, "being cleaned"),
+        count(new, "published and not taken up by Kubernetes yet"),
     ))
 }
 
 /// Whether a missing volume is the disk's fault: the provisioner of this very node has been ready for so long that
-/// it must have seen the disk (it looks every 10 s).
+/// it must have seen the disk (it looks every 10 s). Never where it has published a volume for each: one that stays
+/// `Pending` waits for Kubernetes' own controllers, as every other node's would.
 #[must_use]
-pub fn disk_is_to_blame(provisioner: Option<&Pod>, publish_limit_seconds: u32, now: Timestamp) -> bool {
+pub fn disk_is_to_blame(
+    disks: &[Disk],
+    volumes: &[Volume],
+    provisioner: Option<&Pod>,
+    publish_limit_seconds: u32,
+    now: Timestamp,
+) -> bool {
+    let published = volumes.iter().filter(|volume| {
+        volume.phase != VolumePhase::Failed && volume.storage_class == names::FAST_DISKS_CLASS
+    });
+    if published.count() >= disks.len() {
+        return false;
+    }
     let limit = SignedDuration::from_secs(publish_limit_seconds.into());
     provisioner
         .filter(|pod| pod.ready)

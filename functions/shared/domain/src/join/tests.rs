@@ -173,7 +173,7 @@ fn after_its_claim_a_join_gives_way_to_whoever_took_the_node_over() {
 
 #[test]
 fn disks_are_volumes_when_each_has_one_of_its_size_that_can_be_used() {
-    use VolumePhase::{Available, Bound, Released};
+    use VolumePhase::{Available, Bound, Pending, Released};
     assert_eq!(
         volumes_seen(&DISKS, &[volume(273, Bound), volume(273, Available)]),
         VolumesSeen::Complete
@@ -182,6 +182,13 @@ fn disks_are_volumes_when_each_has_one_of_its_size_that_can_be_used() {
     assert_eq!(
         one,
         VolumesSeen::Missing("1 of 2 disks are volumes, 1 being cleaned".into())
+    );
+    let new = volumes_seen(&DISKS, &[volume(273, Available), volume(273, Pending)]);
+    assert_eq!(
+        new,
+        VolumesSeen::Missing(
+            "1 of 2 disks are volumes, 1 published and not taken up by Kubernetes yet".into()
+        )
     );
     assert_eq!(
         volumes_seen(&DISKS, &[]),
@@ -214,17 +221,30 @@ fn a_disk_is_to_blame_only_when_this_nodes_provisioner_had_time_to_see_it() {
         ready_since: Some(at(100)),
         ..Pod::default()
     };
-    assert!(disk_is_to_blame(Some(&provisioner), 120, at(220)));
-    assert!(!disk_is_to_blame(Some(&provisioner), 120, at(219)));
-    assert!(!disk_is_to_blame(
-        Some(&Pod {
-            ready: false,
-            ..provisioner
-        }),
-        120,
-        at(500)
-    ));
-    assert!(!disk_is_to_blame(None, 120, at(500)));
+    let blamed = |provisioner: Option<&Pod>, now| disk_is_to_blame(&DISKS, &[], provisioner, 120, at(now));
+    assert!(blamed(Some(&provisioner), 220));
+    assert!(!blamed(Some(&provisioner), 219));
+    let unready = Pod {
+        ready: false,
+        ..provisioner
+    };
+    assert!(!blamed(Some(&unready), 500));
+    assert!(!blamed(None, 500));
+}
+
+#[test]
+fn a_disk_that_was_published_is_not_to_blame_for_controllers_that_are_late() {
+    let provisioner = Pod {
+        ready: true,
+        ready_since: Some(at(100)),
+        ..Pod::default()
+    };
+    let blamed = |volumes: &[Volume]| disk_is_to_blame(&DISKS, volumes, Some(&provisioner), 120, at(500));
+    let pending = || volume(273, VolumePhase::Pending);
+    assert!(!blamed(&[pending(), volume(273, VolumePhase::Bound)]));
+    assert!(!blamed(&[pending(), volume(273, VolumePhase::Released)]));
+    assert!(blamed(&[pending()]), "one disk has no volume");
+    assert!(blamed(&[pending(), volume(273, VolumePhase::Failed)]));
 }
 
 #[test]
