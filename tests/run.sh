@@ -104,18 +104,20 @@ dependencies() { cargo fetch --locked && cargo deny --offline check licenses ban
 definitions() { for file in statemachine/*.asl.json; do asl-validator --json-path "$file" || return 1; done; }
 template() { cfn-lint infra/template.yaml && (cd infra && sam validate --lint --template template.yaml); }
 
+# world_up [JOIN_LIMIT_SECONDS]
 world_up() {
     local groups
     # Each case has a group of its own; those that are to be left alone are not in the list.
     groups=$(grep -rhoE '"case-[a-z-]+"' tests/e2e | tr -d '"' | sort -u | paste -sd,)
     python3 -m world up --groups "nvme-nodes,$groups" \
-        --parameters '{"JoinLimitSeconds": "120", "DrainLimitSeconds": "150", "EvictLimitSeconds": "40"}'
+        --parameters '{"JoinLimitSeconds": "'"${1:-120}"'", "DrainLimitSeconds": "150", "EvictLimitSeconds": "40"}'
 }
 
 # The cases that run alone, in a world of their own.
 lonely_cases() (
     export TIDEGATE_WORLD="$lonely_world"
-    world_up && eval "$(python3 -m world env)" && rust --profile world --workspace -E "binary(e2e) & ($lonely)"
+    # Kubernetes' controllers look again at an API server that was away after up to a minute.
+    world_up 240 && eval "$(python3 -m world env)" && rust --profile world --workspace -E "binary(e2e) & ($lonely)"
 )
 
 worlds_down() {

@@ -63,12 +63,19 @@ impl World {
 
     /// How many checks have begun.
     pub(crate) async fn checks_begun(&self) -> usize {
-        let listed = self
+        let mut listed = self
             .sfn
             .list_executions()
-            .state_machine_arn(self.arn(Machine::Check));
-        let listed = listed.send().await.expect("ListExecutions");
-        listed.executions().len()
+            .state_machine_arn(self.arn(Machine::Check))
+            .into_paginator()
+            .items()
+            .send();
+        let mut begun = 0;
+        while let Some(execution) = listed.next().await {
+            execution.expect("ListExecutions");
+            begun += 1;
+        }
+        begun
     }
 
     /// The time of a schedule has come.
@@ -80,6 +87,13 @@ impl World {
     /// No lifecycle event of that group is delivered from now on.
     pub(crate) async fn lose_events(&self, group: &str) {
         let pattern = json!({"source": ["aws.autoscaling"], "detail": {"AutoScalingGroupName": [group]}});
+        self.faults(&json!({"drop": true, "pattern": pattern})).await;
+    }
+
+    /// No change of an instance's state is delivered from now on.
+    pub(crate) async fn lose_state_changes(&self) {
+        let pattern =
+            json!({"source": ["aws.ec2"], "detail-type": ["EC2 Instance State-change Notification"]});
         self.faults(&json!({"drop": true, "pattern": pattern})).await;
     }
 

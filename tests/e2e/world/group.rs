@@ -209,7 +209,7 @@ impl Group {
     /// Waits until that many instances are in service, and answers their ids.
     pub(crate) async fn in_service(&self, count: i32) -> Vec<String> {
         eventually(
-            180,
+            240,
             &format!("{count} instances of {} in service", self.name),
             async || {
                 let instances = self.instances().await;
