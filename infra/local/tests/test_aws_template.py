@@ -301,6 +301,18 @@ def test_the_products_rules_wait_for_its_groups_and_hooks(aws, product):
     assert targets[0]["DeadLetterConfig"]["Arn"].endswith(":tidegate-undelivered-events")
 
 
+def test_a_stack_that_is_complete_is_told_and_the_products_rule_waits_for_its_own(aws, product):
+    rule = aws.client("events").describe_rule(Name="tidegate-stack-completed")
+    (stack,) = json.loads(rule["EventPattern"])["detail"]["stack-id"]
+    assert stack.startswith("arn:aws:cloudformation:us-west-2:123456789012:stack/tidegate/")
+    machine = product["outputs"]["ClusterBootstrapArn"]
+    client = aws.client("stepfunctions")
+    (run,) = until(lambda: client.list_executions(stateMachineArn=machine)["executions"])
+    given = json.loads(client.describe_execution(executionArn=run["executionArn"])["input"])
+    assert given["source"] == "aws.cloudformation"
+    assert given["detail"]["status-details"]["status"] == "CREATE_COMPLETE"
+
+
 @pytest.mark.parametrize(
     ("rule", "source", "detail_type", "age"),
     [

@@ -65,6 +65,18 @@ def test_an_access_entrys_own_user_name_has_its_placeholders_filled_in(aws: str,
     assert review(webhook, token(aws, role, "me@home"))["user"]["username"] == "123456789012:me-home"
 
 
+def test_the_cluster_admin_policy_makes_its_role_an_administrator_and_in_one_namespace_it_does_not(aws: str, webhook: TokenWebhook):
+    policy = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
+    for name, scope, groups in (
+        ("admin", {"type": "cluster"}, ["system:masters"]),
+        ("local-admin", {"type": "namespace", "namespaces": ["alluxio"]}, []),
+    ):
+        role = make_role(aws, name)
+        make_entry(aws, role, [])
+        client(aws, "eks").associate_access_policy(clusterName=CLUSTER, principalArn=role, policyArn=policy, accessScope=scope)
+        assert review(webhook, token(aws, role))["user"].get("groups", []) == groups, name
+
+
 def test_a_role_without_an_access_entry_is_nobody(aws: str, webhook: TokenWebhook):
     role = make_role(aws, "stranger")
     assert review(webhook, token(aws, role)) == {"authenticated": False}

@@ -30,6 +30,8 @@ LOCAL_PARAMETERS = {
     # Not by itself: it would set right what somebody has just broken on purpose. Fire the schedule, or start it by hand.
     "DriftCheckRate": "rate(1 day)",
     "DriftSettleSeconds": "0",
+    # Worlds are made for groups that come later, or never: it is started by hand.
+    "BootstrapOnCompletion": "false",
 }
 DEFAULT_GROUPS = "nvme-nodes"
 DEFAULT_LAYOUTS = "1x300g,2x300g"
@@ -61,6 +63,7 @@ def main() -> int:
         tuple(options.groups.split(",")),
         tuple(options.layouts.split(",")),
         LOCAL_PARAMETERS | options.parameters,
+        options.bare,
     )
     return _run(paths, tools, settings) if options.command == "run" else _up(paths, tools)
 
@@ -81,6 +84,7 @@ def _options() -> argparse.Namespace:
         if name in ("up", "run"):
             command.add_argument("--groups", default=DEFAULT_GROUPS, help="Auto Scaling groups that the stack looks after")
             command.add_argument("--layouts", default=DEFAULT_LAYOUTS, help="disk layouts that get Alluxio workers")
+            command.add_argument("--bare", action="store_true", help="set nothing up in the cluster and on the group")
             command.add_argument("--parameters", type=_parameters, default={}, help="JSON object: parameters of the stack")
         if name == "apiserver":
             command.add_argument("action", choices=("stop", "start"))

@@ -33,6 +33,22 @@ def make_launch_templates(endpoint: str, region: str) -> None:
         ec2.create_launch_template(LaunchTemplateName=instance_type, LaunchTemplateData=data)
 
 
+def make_node_group(endpoint: str, region: str, cluster: str, subnets: list[str], name: str) -> str:
+    """A managed node group as a user makes one, with neither hooks nor instances. Answers the name of its group."""
+    eks = client("eks", endpoint, region)
+    eks.create_nodegroup(
+        clusterName=cluster,
+        nodegroupName=name,
+        subnets=subnets,
+        nodeRole="arn:aws:iam::123456789012:role/node",
+        launchTemplate={"name": INSTANCE_TYPES[0], "version": "$Latest"},
+        scalingConfig={"minSize": 0, "maxSize": 10, "desiredSize": 0},
+        taints=[{"key": STARTUP_TAINT, "value": "joining", "effect": "NO_SCHEDULE"}],
+    )
+    made = eks.describe_nodegroup(clusterName=cluster, nodegroupName=name)["nodegroup"]
+    return str(made["resources"]["autoScalingGroups"][0]["name"])
+
+
 def make(endpoint: str, region: str, cluster: str, subnets: list[str], name: str) -> None:
     """A group of NVMe nodes with nothing in it yet, our hooks on it, its instances kept when a drain gives up."""
     autoscaling = client("autoscaling", endpoint, region)

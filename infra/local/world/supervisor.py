@@ -45,6 +45,9 @@ class Settings:
     """Disk layouts that get a DaemonSet of Alluxio workers."""
     parameters: dict[str, str]
     """The stack's parameters beyond those that the world itself knows."""
+    bare: bool = False
+    """Nothing is set up in the cluster or on the group: the stack's own cluster-bootstrap is to do that. The group is that
+    of a managed node group of the first name, and EKS names it."""
 
 
 class World:
@@ -103,12 +106,16 @@ class World:
             "worldDir": str(self._paths.world),
         }
         self._write_endpoints(endpoints)
-        self._say("manifests and stack")
-        self._apply_manifests(plane, alluxio["master"])
+        self._say("group and stack" if self._settings.bare else "manifests, group and stack")
         subnets = list(_get(f"{aws}/local-api/health")["subnets"].values())
-        self._deploy(aws, alluxio["master"])
         groups.make_launch_templates(aws, REGION)
-        groups.make(aws, REGION, CLUSTER, subnets, self._settings.groups[0])
+        first, *others = self._settings.groups
+        if self._settings.bare:
+            first = groups.make_node_group(aws, REGION, CLUSTER, subnets, first)
+        else:
+            self._apply_manifests(plane, alluxio["master"])
+            groups.make(aws, REGION, CLUSTER, subnets, first)
+        self._deploy(aws, alluxio["master"], [first, *others])
         self._say("nodes")
         player_told = self._paths.world / "nodes" / "player.json"
         player_told.unlink(missing_ok=True)
@@ -137,10 +144,10 @@ class World:
         rendered.write_text(done.stdout)
         plane.apply(rendered)
 
-    def _deploy(self, aws: str, master: str) -> None:
+    def _deploy(self, aws: str, master: str, group_names: list[str]) -> None:
         parameters = {
             "ClusterName": CLUSTER,
-            "AutoScalingGroupNames": ",".join(self._settings.groups),
+            "AutoScalingGroupNames": ",".join(group_names),
             "AlluxioMasters": master,
             "Architecture": "x86_64" if os.uname().machine == "x86_64" else "arm64",
             **self._settings.parameters,

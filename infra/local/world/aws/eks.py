@@ -17,6 +17,12 @@ from .errors import ApiError, NotPlayed
 from .wire import Call
 
 KUBERNETES_VERSION = "1.35"
+# A taint's effects as EKS spells them, and as Kubernetes does.
+EFFECTS = {
+    "NO_SCHEDULE": "NoSchedule",
+    "NO_EXECUTE": "NoExecute",
+    "PREFER_NO_SCHEDULE": "PreferNoSchedule",
+}
 _NOT_PLAYED = {"CreateAddon", "CreateFargateProfile", "CreatePodIdentityAssociation"}
 
 
@@ -231,6 +237,8 @@ class Eks:
                 "Version": template.get("version"),
             }
             specification = {key: value for key, value in specification.items() if value}
+            # moto tells a type of its own; EKS tells none that the launch template names.
+            nodegroup.instance_types = params.get("instanceTypes") or []
         else:
             instance_type = (params.get("instanceTypes") or ["t3.medium"])[0]
             data = {"ImageId": "ami-eks0000000000", "InstanceType": instance_type}
@@ -248,6 +256,15 @@ class Eks:
                         "eks:nodegroup-name": nodegroup.nodegroup_name,
                         f"kubernetes.io/cluster/{nodegroup.cluster_name}": "owned",
                     }.items()
+                ]
+                # EKS hands these to the kubelet; the kubelet that is played reads tags.
+                + [
+                    {
+                        "Key": f"k8s.io/cluster-autoscaler/node-template/taint/{taint['key']}",
+                        "Value": f"{taint.get('value', '')}:{EFFECTS[taint['effect']]}",
+                        "PropagateAtLaunch": True,
+                    }
+                    for taint in params.get("taints") or []
                 ],
             }
             | {"MinSize": 0, "MaxSize": 1}

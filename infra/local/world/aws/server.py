@@ -118,7 +118,7 @@ class AwsEndpoint:
         )
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self.functions.endpoint = self.url
-        self.deployer = Deployer(config, self.url)
+        self.deployer = Deployer(config, self.url, self.bus.emit)
         sdk = Sdk(self.identities, self.url, config.region)
         self.executions.tasks = TaskRunner(self.functions, sdk, self.executions)
         self.delivery.start_execution = self._start_execution

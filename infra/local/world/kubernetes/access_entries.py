@@ -21,6 +21,9 @@ TIMEOUT_SECONDS = 5
 ASSUMED_ROLE = re.compile(r"^arn:(?P<partition>[^:]+):sts::(?P<account>\d{12}):assumed-role/(?P<role>[^/]+)/(?P<session>.+)$")
 IAM_PRINCIPAL = re.compile(r"^arn:[^:]+:iam::\d{12}:(?P<kind>role|user)/(?:.*/)?(?P<name>[^/]+)$")
 
+# https://docs.aws.amazon.com/eks/latest/userguide/access-policy-permissions.html
+CLUSTER_ADMIN = ":cluster-access-policy/AmazonEKSClusterAdminPolicy"
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -71,7 +74,7 @@ class AccessEntries:
         entry = self._entry(identity)
         return User(
             username=_username(entry, identity),
-            groups=tuple(entry.get("kubernetesGroups") or ()),
+            groups=(*(entry.get("kubernetesGroups") or ()), *self._granted(entry)),
             uid=f"aws-iam-authenticator:{identity.account}:{identity.user_id.split(':')[0]}",
             extra={
                 "arn": [identity.arn],
@@ -81,6 +84,17 @@ class AccessEntries:
                 "sessionName": [identity.session],
             },
         )
+
+    def _granted(self, entry: dict[str, Any]) -> tuple[str, ...]:
+        """What access policies grant, as a group. EKS asks an authorizer of its own, past RBAC, and so does this group."""
+        try:
+            found = self._eks.list_associated_access_policies(clusterName=self._cluster, principalArn=entry["principalArn"])
+        except (ClientError, BotoCoreError) as error:
+            raise TokenRefused(f"the access policies of {entry['principalArn']} cannot be read: {error}") from None
+        for policy in found["associatedAccessPolicies"]:
+            if policy["policyArn"].endswith(CLUSTER_ADMIN) and policy["accessScope"]["type"] == "cluster":
+                return ("system:masters",)
+        return ()
 
     def _confirmed(self, call: PresignedCall) -> Identity:
         # The cluster's own name, not one that came with the token: signed for another cluster, the signature is wrong.

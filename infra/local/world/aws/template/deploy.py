@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from .resources.base import Context, Made
 
 log = logging.getLogger(__name__)
 
+Emit = Callable[[str, str, list[str], dict[str, Any]], None]
+
 
 @dataclass
 class Stack:
@@ -31,9 +34,10 @@ class Stack:
 
 
 class Deployer:
-    def __init__(self, config: Config, endpoint: str):
+    def __init__(self, config: Config, endpoint: str, emit: Emit):
         self._config = config
         self._endpoint = endpoint
+        self._emit = emit
         self._lock = threading.Lock()
         self._clients: dict[str, Any] = {}
         self.stacks: dict[str, Stack] = {}
@@ -71,6 +75,7 @@ class Deployer:
         """Raises TemplateError; what was made before the error stays, and is taken up next time."""
         with self._lock:
             read = source.read(template, parameters, self._config.region)
+            known = stack_name in self.stacks
             stack = self.stacks.get(stack_name) or Stack(
                 stack_name,
                 f"arn:aws:cloudformation:{self._config.region}:{self._config.account}:stack/"
@@ -78,7 +83,17 @@ class Deployer:
             )
             self.stacks[stack_name] = stack
             _Deployment(self, self._config, stack, read).run()
+            self._tell(stack, "UPDATE_COMPLETE" if known else "CREATE_COMPLETE")
             return stack
+
+    def _tell(self, stack: Stack, status: str) -> None:
+        # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/eventbridge-event-details.html
+        detail = {
+            "stack-id": stack.id,
+            "status-details": {"status": status, "status-reason": ""},
+            "client-request-token": "",
+        }
+        self._emit("aws.cloudformation", "CloudFormation Stack Status Change", [stack.id], detail)
 
 
 class _Deployment:
