@@ -18,8 +18,11 @@ export CARGO_TARGET_DIR="$PWD/target"
 # those that take something away from a whole world. Those mostly wait, so they run beside the others.
 export TIDEGATE_WORLD="$PWD/.world-tests"
 lonely_world="$PWD/.world-tests-alone"
+# One in which nothing is set up yet.
+bare_world="$PWD/.world-tests-bare"
 # As in tests/nextest.toml.
 lonely='test(/^(outages|retention|drift|drift_left)::/) | test(never_persisted) | test(redriven)'
+bare='test(/^bootstrap::/)'
 export PYTHONPATH="$PWD/infra/local" PYTHONDONTWRITEBYTECODE=1
 export SAM_CLI_TELEMETRY=0 AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION=us-west-2 NO_COLOR=1
 logs="$PWD/target/test-logs"
@@ -113,6 +116,17 @@ world_up() {
         --parameters '{"JoinLimitSeconds": "'"${1:-120}"'", "DrainLimitSeconds": "150", "EvictLimitSeconds": "40"}'
 }
 
+# What a stack finds in a cluster where nothing is set up.
+bare_cases() (
+    export TIDEGATE_WORLD="$bare_world"
+    python3 -m world up --bare --parameters '{"BootstrapOnCompletion": "true"}' &&
+        eval "$(python3 -m world env)" && rust --profile world --workspace -E "binary(e2e) & ($bare)"
+    status=$?
+    # Before the next world is up: three are more than two cores carry.
+    python3 -m world down
+    return $status
+)
+
 # The cases that run alone, in a world of their own.
 lonely_cases() (
     export TIDEGATE_WORLD="$lonely_world"
@@ -123,6 +137,7 @@ lonely_cases() (
 worlds_down() {
     python3 -m world down
     TIDEGATE_WORLD="$lonely_world" python3 -m world down
+    TIDEGATE_WORLD="$bare_world" python3 -m world down
 }
 
 interrupted() {
@@ -166,9 +181,10 @@ if run world-up world_up; then
     eval "$(python3 -m world env)"
     run adapters rust --profile world --workspace -E 'binary(real_alluxio) | binary(real_api_server)' --run-ignored only
     # Two and the one that runs alone are what two cores start the JVMs of in time.
-    run end-to-end rust --profile world --test-threads 2 --workspace -E "binary(e2e) - ($lonely)"
+    run end-to-end rust --profile world --test-threads 2 --workspace -E "binary(e2e) - ($lonely) - ($bare)"
 fi
 await end-to-end-alone
-run rights python3 -m rights "$TIDEGATE_WORLD" "$lonely_world"
+run end-to-end-bare bare_cases
+run rights python3 -m rights "$TIDEGATE_WORLD" "$lonely_world" "$bare_world"
 finish
 exit $((failed > 0))

@@ -18,16 +18,30 @@ pub(crate) struct Machine {
 }
 
 /// All state machines.
-pub(crate) fn machines() -> [Machine; 3] {
-    [machine(Direction::Join), machine(Direction::Drain), drift_check()]
+pub(crate) fn machines() -> [Machine; 4] {
+    [
+        machine(Direction::Join),
+        machine(Direction::Drain),
+        drift_check(),
+        cluster_bootstrap(),
+    ]
 }
 
-/// The state machine that no hook waits for.
+/// The state machine of the drift check.
 pub(crate) fn drift_check() -> Machine {
-    let file = "statemachine/drift-check.asl.json";
+    of_the_cluster("statemachine/drift-check.asl.json", "DriftCheck")
+}
+
+/// The state machine that sets a cluster up.
+pub(crate) fn cluster_bootstrap() -> Machine {
+    of_the_cluster("statemachine/cluster-bootstrap.asl.json", "ClusterBootstrap")
+}
+
+/// A state machine that no hook waits for.
+fn of_the_cluster(file: &'static str, resource: &'static str) -> Machine {
     Machine {
         file,
-        resource: "DriftCheck",
+        resource,
         definition: repository::json(file),
     }
 }

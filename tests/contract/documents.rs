@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use tidegate_domain::outcome::CheckOutcome;
+use tidegate_domain::outcome::{BootstrapOutcome, CheckOutcome};
 
 use crate::definition::{Scope, machines};
 use crate::repository::{read, root};
@@ -15,11 +15,15 @@ const PAGE: &str = "docs/operations.md";
 
 /// The outcomes that executions end in, and the errors that they fail with.
 fn endings() -> BTreeSet<String> {
-    // Those of the drift check are its function's own; `failed` stands for a function that has none.
+    // Those of the drift check and of setting up are their function's own; `failed` stands for a function that has none.
+    // `applied` and `waiting` end nothing.
+    let set_up = BootstrapOutcome::ALL.iter().copied();
+    let set_up = set_up.filter(|outcome| !matches!(*outcome, "applied" | "waiting"));
     let mut found: BTreeSet<_> = CheckOutcome::ALL
         .iter()
         .copied()
         .chain(["failed"])
+        .chain(set_up)
         .map(str::to_owned)
         .collect();
     for machine in machines() {

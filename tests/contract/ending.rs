@@ -56,6 +56,7 @@ impl Ending {
         let kind = match self.file {
             file if file.contains("join") => "Node Join Outcome",
             file if file.contains("drift") => "Drift Check Completed",
+            file if file.contains("bootstrap") => "Cluster Bootstrap Outcome",
             _ => "Node Drain Outcome",
         };
         assert_eq!(entry["Source"], "tidegate", "{}: {entry}", self.file);

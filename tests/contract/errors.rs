@@ -35,7 +35,7 @@ pub(crate) const LAMBDA_ERRORS: [&str; 14] = [
 /// For what a person typed.
 const FOR_INPUT: &str = "InvalidInput";
 /// The functions that read it.
-const READ_INPUT: [&str; 2] = ["resolve-node", "check-drift"];
+const READ_INPUT: [&str; 3] = ["resolve-node", "check-drift", "bootstrap-cluster"];
 
 /// Whether a name is one of AWS's or of Step Functions' own.
 fn foreign(name: &str) -> bool {

@@ -9,6 +9,8 @@ use crate::repository::{self, functions, pascal_case, root};
 use crate::template::{properties, template};
 
 const TEMPLATE: &str = "infra/template.yaml";
+/// The function that applies every other's rights in the cluster.
+const BRINGS_RIGHTS: &str = "bootstrap-cluster";
 
 #[test]
 fn each_function_is_called_by_a_state_of_its_name_or_by_whom_the_template_permits() {
@@ -168,8 +170,12 @@ fn a_function_has_rights_in_the_cluster_exactly_where_it_talks_to_kubernetes() {
         let main = repository::read(&format!("functions/{function}/src/main.rs"));
         let (told, asks) = (
             main.contains("tidegate_wiring::in_cluster("),
-            main.contains("tidegate_wiring::cluster("),
+            main.contains("tidegate_wiring::cluster(") || main.contains("tidegate_wiring::connect("),
         );
+        // It brings the rights, so it has those that EKS gives (the next test).
+        if function == BRINGS_RIGHTS {
+            continue;
+        }
         let talks = told || asks;
         let rules = format!("functions/{function}/rbac.yaml");
         assert_eq!(
@@ -201,6 +207,23 @@ fn a_function_has_rights_in_the_cluster_exactly_where_it_talks_to_kubernetes() {
             assert_eq!(entry["PrincipalArn"], own_role, "{TEMPLATE}: {name}AccessEntry");
             bound_only_to(&rules, &group);
         }
+    }
+}
+
+#[test]
+fn what_brings_the_rights_has_those_of_eks_and_no_other_function_has() {
+    let template = template();
+    for function in functions() {
+        let entry = &template["Resources"][format!("{}AccessEntry", pascal_case(&function))]["Properties"];
+        let policies = &entry["AccessPolicies"];
+        if function != BRINGS_RIGHTS {
+            assert!(policies.is_null(), "{TEMPLATE}: {function} has {policies}");
+            continue;
+        }
+        let policy = "arn:${AWS::Partition}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy";
+        assert_eq!(policies[0]["PolicyArn"]["Fn::Sub"], policy);
+        assert_eq!(policies.as_array().map(Vec::len), Some(1));
+        assert!(entry["KubernetesGroups"].is_null(), "{TEMPLATE}: {entry}");
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod account;
 mod answers;
+mod bootstrap;
 mod claims;
 mod definition;
 mod documents;

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use tidegate_domain::outcome::{
-    CheckOutcome, ChooseOutcome, CordonOutcome, DrainOutcome, EvictOutcome, LabelOutcome, ResolveOutcome,
-    RetireOutcome, VolumesOutcome, WorkerOutcome,
+    BootstrapOutcome, CheckOutcome, ChooseOutcome, CordonOutcome, DrainOutcome, EvictOutcome, LabelOutcome,
+    ResolveOutcome, RetireOutcome, VolumesOutcome, WorkerOutcome,
 };
 
 use crate::definition::{Scope, list, machines};
@@ -25,6 +25,7 @@ fn outcomes(function: &str) -> &'static [&'static str] {
         "drain-cache" => DrainOutcome::ALL,
         "retire-worker" => RetireOutcome::ALL,
         "check-drift" => CheckOutcome::ALL,
+        "bootstrap-cluster" => BootstrapOutcome::ALL,
         other => panic!("{other} is new: name its outcomes in {SOURCE} and here"),
     }
 }

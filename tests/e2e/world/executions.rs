@@ -15,6 +15,7 @@ pub(crate) enum Machine {
     Join,
     Drain,
     Check,
+    Bootstrap,
 }
 
 impl Machine {
@@ -23,6 +24,7 @@ impl Machine {
             Self::Join => "tidegate-node-join",
             Self::Drain => "tidegate-node-drain",
             Self::Check => "tidegate-drift-check",
+            Self::Bootstrap => "tidegate-cluster-bootstrap",
         }
     }
 }
@@ -135,8 +137,8 @@ impl World {
         .await
     }
 
-    /// The executions of a machine whose input names that instance, oldest first.
-    pub(crate) async fn executions_for(&self, machine: Machine, instance: &str) -> Vec<String> {
+    /// All executions of a machine, in no order.
+    pub(crate) async fn all(&self, machine: Machine) -> Vec<String> {
         let mut pages = self
             .sfn
             .list_executions()
@@ -146,7 +148,15 @@ impl World {
             .send();
         let mut found = Vec::new();
         while let Some(item) = pages.next().await {
-            let arn = item.expect("ListExecutions").execution_arn().to_owned();
+            found.push(item.expect("ListExecutions").execution_arn().to_owned());
+        }
+        found
+    }
+
+    /// The executions of a machine whose input names that instance, oldest first.
+    pub(crate) async fn executions_for(&self, machine: Machine, instance: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        for arn in self.all(machine).await {
             let answer = self
                 .sfn
                 .describe_execution()

@@ -1,10 +1,14 @@
-//! Groups as a whole, for the drift check, and the settings of theirs that it sets right.
+//! Groups as a whole, for the drift check and for setting a cluster up, and the settings of theirs that both set right.
+
+use std::collections::BTreeMap;
 
 use aws_config::SdkConfig;
 use aws_sdk_autoscaling::Client;
 use aws_sdk_autoscaling::types::{
-    AutoScalingGroup, InstanceLifecyclePolicy, LifecycleState, RetentionAction, RetentionTriggers,
+    AutoScalingGroup, InstanceLifecyclePolicy, LaunchTemplateSpecification, LifecycleState, RetentionAction,
+    RetentionTriggers,
 };
+use tidegate_domain::bootstrap::{GroupTypes, TypeSource};
 use tidegate_domain::drift::{Group, GroupsView, Member};
 use tidegate_domain::error::{Error, ErrorName, Result};
 use tidegate_domain::ports::{AutoScaling, GroupHook};
@@ -34,8 +38,8 @@ impl GroupListing {
     }
 }
 
-impl GroupsView for GroupListing {
-    async fn groups(&self, names: &[String]) -> Result<Vec<Group>> {
+impl GroupListing {
+    async fn described(&self, names: &[String]) -> Result<Vec<AutoScalingGroup>> {
         let mut pages = self
             .client
             .describe_auto_scaling_groups()
@@ -45,8 +49,67 @@ impl GroupsView for GroupListing {
             .send();
         let mut found = Vec::new();
         while let Some(group) = pages.next().await {
-            found.push(view(&group.map_err(|error| classify(DESCRIBE_GROUPS, &error))?)?);
+            found.push(group.map_err(|error| classify(DESCRIBE_GROUPS, &error))?);
         }
+        Ok(found)
+    }
+}
+
+impl GroupTypes for GroupListing {
+    async fn launched_types(&self, groups: &[String]) -> Result<BTreeMap<String, Vec<TypeSource>>> {
+        let found = self.described(groups).await?;
+        found
+            .iter()
+            .map(|group| {
+                let name = told(
+                    DESCRIBE_GROUPS,
+                    group.auto_scaling_group_name(),
+                    "AutoScalingGroupName",
+                )?;
+                Ok((name, launched(group)))
+            })
+            .collect()
+    }
+}
+
+/// Types that a mixed group names win over those of its launch templates, as they do at a launch.
+/// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_LaunchTemplateOverrides.html>
+fn launched(group: &AutoScalingGroup) -> Vec<TypeSource> {
+    let mixed = group
+        .mixed_instances_policy()
+        .and_then(|policy| policy.launch_template());
+    let Some(mixed) = mixed else {
+        return group
+            .launch_template()
+            .and_then(of_template)
+            .into_iter()
+            .collect();
+    };
+    let base = mixed.launch_template_specification();
+    if mixed.overrides().is_empty() {
+        return base.and_then(of_template).into_iter().collect();
+    }
+    let overrides = mixed.overrides().iter();
+    overrides
+        .filter(|one| one.instance_requirements().is_none())
+        .filter_map(|one| match one.instance_type() {
+            Some(instance_type) => Some(TypeSource::Type(instance_type.to_owned())),
+            None => one.launch_template_specification().or(base).and_then(of_template),
+        })
+        .collect()
+}
+
+fn of_template(specification: &LaunchTemplateSpecification) -> Option<TypeSource> {
+    Some(TypeSource::LaunchTemplate {
+        id: specification.launch_template_id()?.to_owned(),
+        version: specification.version().unwrap_or("$Default").to_owned(),
+    })
+}
+
+impl GroupsView for GroupListing {
+    async fn groups(&self, names: &[String]) -> Result<Vec<Group>> {
+        let described = self.described(names).await?;
+        let mut found: Vec<_> = described.iter().map(view).collect::<Result<_>>()?;
         for group in &mut found {
             group.hooks = self.groups.hooks(&group.name).await?;
         }

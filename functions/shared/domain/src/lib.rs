@@ -5,6 +5,7 @@
 //! the functions call a decision with what the adapters saw and carry out what it says.
 
 pub mod api_server;
+pub mod bootstrap;
 pub mod cache;
 pub mod claim;
 pub mod deadline;

@@ -48,3 +48,5 @@ pub const MANIFESTS_NAMESPACE: &str = "kube-system";
 pub const MANIFESTS_RECORD: &str = "tidegate-manifests";
 /// Its key: the objects as a JSON array.
 pub const MANIFESTS_RECORD_KEY: &str = "objects.json";
+/// Owns the fields of the cluster's manifests, whoever applies them: setting up, and setting right what has drifted.
+pub const FIELD_MANAGER: &str = "tidegate";

@@ -179,6 +179,22 @@ outcomes! {
     }
 }
 
+outcomes! {
+    /// Outcomes of `bootstrap-cluster`.
+    BootstrapOutcome {
+        /// Everything is applied and verified; instances in service may still have to join.
+        Applied = "applied",
+        /// A step waits for something.
+        Waiting = "waiting",
+        /// Everything is applied and verified, and every instance in service has joined.
+        Ready = "ready",
+        /// Time is up, or a step needs what is not there.
+        Incomplete = "incomplete",
+        /// What it would do, with nothing changed.
+        Planned = "planned",
+    }
+}
+
 /// What a function answers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -10,12 +10,14 @@ use aws_sdk_ec2::types::{
     DiskType, EphemeralNvmeSupport, Filter, Instance, InstanceStorageInfo, InstanceType, Reservation,
 };
 use tidegate_aws::{classify, told};
+use tidegate_domain::bootstrap::LaunchTemplates;
 use tidegate_domain::disks::Disk;
 use tidegate_domain::error::{Error, ErrorName, Result};
 use tidegate_domain::ports::{Ec2Instance, Instances};
 use tidegate_domain::subject::InstanceId;
 
 const DESCRIBE_TYPES: &str = "ec2:DescribeInstanceTypes";
+const DESCRIBE_TEMPLATES: &str = "ec2:DescribeLaunchTemplateVersions";
 const DESCRIBE_INSTANCES: &str = "ec2:DescribeInstances";
 /// EC2 does not know the instance: it ended over an hour ago, belongs to another account, or never was. "Malformed" is
 /// its word for an id that it cannot have given to anything.
@@ -130,6 +132,24 @@ impl Instances for Ec2 {
             }
         }
         Ok(found)
+    }
+}
+
+impl LaunchTemplates for Ec2 {
+    async fn instance_type(&self, id: &str, version: &str) -> Result<Option<String>> {
+        let answer = self
+            .client
+            .describe_launch_template_versions()
+            .launch_template_id(id)
+            .versions(version)
+            .send()
+            .await
+            .map_err(|error| classify(DESCRIBE_TEMPLATES, &error))?;
+        let found = answer.launch_template_versions().first();
+        let instance_type = found
+            .and_then(|found| found.launch_template_data())
+            .and_then(|data| data.instance_type());
+        Ok(instance_type.map(|instance_type| instance_type.as_str().to_owned()))
     }
 }
 

@@ -6,8 +6,10 @@ mod layout;
 mod record;
 mod settings;
 
-use minijinja::value::{Serde, Value};
+use minijinja::value::{Serde, Value as Filled};
 use minijinja::{Environment, UndefinedBehavior, context};
+use serde::Deserialize;
+use serde_json::Value;
 use thiserror::Error;
 
 pub use layout::{Layout, Tier};
@@ -24,14 +26,6 @@ macro_rules! template {
     };
 }
 
-/// For the cluster as a whole, in the order in which they depend on each other.
-const CLUSTER: [&str; 5] = [
-    template!("namespace"),
-    template!("storage-class"),
-    template!("provisioner"),
-    template!("alluxio-config"),
-    template!("drain-rate"),
-];
 /// For each disk layout.
 const WORKER: &str = template!("alluxio-worker");
 
@@ -56,14 +50,92 @@ const RBAC: [&str; 9] = [
 /// The namespace that the files in [`RBAC`] name.
 const RBAC_NAMESPACE: &str = "\n  namespace: alluxio\n";
 
+/// Objects that belong together, and are there before those of the next step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What a person calls it.
+    pub name: &'static str,
+    /// YAML, each of one or more documents.
+    documents: Vec<String>,
+}
+
+impl Step {
+    /// Its objects, in the order in which they depend on each other.
+    pub fn objects(&self) -> Result<Vec<Value>, Error> {
+        let mut objects = Vec::new();
+        for document in &self.documents {
+            for part in serde_yaml_ng::Deserializer::from_str(document) {
+                let object = Value::deserialize(part)
+                    .map_err(|error| Error(format!("a rendered manifest is no YAML: {error}")))?;
+                objects.push(object);
+            }
+        }
+        Ok(objects)
+    }
+}
+
+/// Renders everything, step by step.
+pub fn steps(settings: &Settings) -> Result<Vec<Step>, Error> {
+    check(settings)?;
+    let template = Template::of(settings)?;
+    let mut rights = vec![template.fill(template!("namespace"), None)?];
+    let namespace = format!("\n  namespace: {}\n", settings.namespace);
+    rights.extend(RBAC.map(|rules| rules.replace(RBAC_NAMESPACE, &namespace)));
+    let mut alluxio = vec![
+        template.fill(template!("alluxio-config"), None)?,
+        template.fill(template!("drain-rate"), None)?,
+    ];
+    for layout in &settings.layouts {
+        alluxio.push(template.fill(WORKER, Some(layout))?);
+    }
+    let step = |name, documents| Step { name, documents };
+    let mut steps = vec![
+        step("rights", rights),
+        step(
+            "storage-classes",
+            vec![template.fill(template!("storage-class"), None)?],
+        ),
+        step(
+            "local-volume-provisioner",
+            vec![template.fill(template!("provisioner"), None)?],
+        ),
+        step("alluxio", alluxio),
+    ];
+    let mut objects = Vec::new();
+    for step in &steps {
+        objects.extend(step.objects()?);
+    }
+    steps.push(step("record", vec![record::of(&objects)]));
+    Ok(steps)
+}
+
 /// Renders everything as one stream of YAML documents for `kubectl apply -f -`.
 pub fn render(settings: &Settings) -> Result<String, Error> {
-    check(settings)?;
-    let properties = settings.all_properties()?;
-    let memory = |of: JavaMemory| {
-        context! { heap_mib => of.heap_mib, direct_mib => of.direct_mib, limit_mib => of.limit_mib() }
-    };
-    let fill = |template: &str, layout: Option<&Layout>| {
+    let mut stream = String::new();
+    for document in steps(settings)?.iter().flat_map(|step| &step.documents) {
+        stream.push_str("---\n");
+        stream.push_str(document.trim_end());
+        stream.push('\n');
+    }
+    Ok(stream)
+}
+
+/// What the templates are filled with.
+struct Template<'a> {
+    settings: &'a Settings,
+    properties: Vec<(String, String)>,
+}
+
+impl<'a> Template<'a> {
+    fn of(settings: &'a Settings) -> Result<Self, Error> {
+        let properties = settings.all_properties()?;
+        Ok(Self { settings, properties })
+    }
+
+    fn fill(&self, template: &str, layout: Option<&Layout>) -> Result<String, Error> {
+        let memory = |of: JavaMemory| {
+            context! { heap_mib => of.heap_mib, direct_mib => of.direct_mib, limit_mib => of.limit_mib() }
+        };
         let mut environment = Environment::new();
         // A name that a template misspells is an error, not an empty place.
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -71,34 +143,17 @@ pub fn render(settings: &Settings) -> Result<String, Error> {
             .render_str(
                 template,
                 context! {
-                    namespace => &settings.namespace,
-                    alluxio_image => &settings.alluxio_image,
-                    provisioner_image => &settings.provisioner_image,
-                    properties => Value::from(Serde(&properties)),
-                    worker => memory(settings.worker),
-                    job_worker => memory(settings.job_worker),
-                    layout => layout.map(|layout| Value::from(Serde(layout))),
+                    namespace => &self.settings.namespace,
+                    alluxio_image => &self.settings.alluxio_image,
+                    provisioner_image => &self.settings.provisioner_image,
+                    properties => Filled::from(Serde(&self.properties)),
+                    worker => memory(self.settings.worker),
+                    job_worker => memory(self.settings.job_worker),
+                    layout => layout.map(|layout| Filled::from(Serde(layout))),
                 },
             )
             .map_err(|error| Error(format!("the manifests cannot be rendered: {error:#}")))
-    };
-    let mut documents = Vec::new();
-    for template in CLUSTER {
-        documents.push(fill(template, None)?);
     }
-    for layout in &settings.layouts {
-        documents.push(fill(WORKER, Some(layout))?);
-    }
-    let namespace = format!("\n  namespace: {}\n", settings.namespace);
-    documents.extend(RBAC.map(|rules| rules.replace(RBAC_NAMESPACE, &namespace)));
-    documents.push(record::of(&documents)?);
-    let mut stream = String::new();
-    for document in &documents {
-        stream.push_str("---\n");
-        stream.push_str(document.trim_end());
-        stream.push('\n');
-    }
-    Ok(stream)
 }
 
 fn check(settings: &Settings) -> Result<(), Error> {

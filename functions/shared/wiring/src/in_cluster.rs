@@ -28,13 +28,14 @@ pub struct InCluster<Make, F> {
 }
 
 /// The EKS login of this process's role at that cluster.
-pub(super) fn login(settings: &Settings, cluster: &str) -> Result<EksLogin> {
+pub fn login(settings: &Settings, cluster: &str) -> Result<EksLogin> {
     // Set by Lambda itself.
     let region = settings.text("AWS_REGION")?;
     Ok(EksLogin::from_environment(&region, cluster))
 }
 
-pub(super) fn connect(function: &'static str, api_server: &ApiServer, login: EksLogin) -> Result<Cluster> {
+/// Connects a function to an API server; no request is made yet.
+pub fn connect(function: &'static str, api_server: &ApiServer, login: EksLogin) -> Result<Cluster> {
     Cluster::connect(
         function,
         &api_server.endpoint,

@@ -41,6 +41,7 @@ pub use ports::{ClusterView, ExecutionsView, GroupsView, WorkersView};
 pub use report::{Report, Row, Talk};
 pub use request::Request;
 pub use running::{MOST_DESCRIBED, unattributed};
+pub use settings::of_groups;
 pub use snapshot::{
     Executions, FailedExecution, Group, Member, Rule, Rules, RunningExecution, Seen, SeenClaim, SeenNode,
     SeenPod, SeenVolume, Snapshot, Subjects, Workers,

@@ -1,6 +1,7 @@
 //! Settings that somebody may change: hooks and retention of the groups, event rules, manifests; and what failed.
 
 use super::finding::{About, Finding, Repair};
+use super::judge::Scope;
 use super::kind::Kind;
 use super::manifests::{Manifests, difference};
 use super::snapshot::{FailedExecution, Group, Rules};
@@ -23,6 +24,15 @@ fn setting(kind: Kind, subject: String, seen: String, repair: Repair) -> Finding
         about: About::Setting,
         repair,
     }
+}
+
+/// Everything about groups that is not as their instances need it: hooks, and that they retain.
+#[must_use]
+pub fn of_groups(groups: &[Group], scope: &Scope) -> Vec<Finding> {
+    // A terminate hook abandons by default: without the policy, a broken deployment would end instances at once.
+    let mut findings = retention(groups);
+    findings.extend(hooks(groups, &scope.join_hook, &scope.drain_hook));
+    findings
 }
 
 pub(super) fn hooks(groups: &[Group], join_hook: &str, drain_hook: &str) -> Vec<Finding> {

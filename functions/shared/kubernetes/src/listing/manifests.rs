@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use http::Request;
 use serde::Deserialize;
 use serde_json::Value;
+use tidegate_domain::bootstrap::{Objects, title};
 use tidegate_domain::drift::{Manifest, Manifests};
 use tidegate_domain::error::{Error, ErrorName, Result};
 use tidegate_domain::names;
@@ -65,34 +66,38 @@ impl Cluster {
         })
     }
 
-    pub(super) async fn apply_object(&self, object: &Value) -> Result<()> {
-        let path = path(object).ok_or_else(|| {
-            Error::new(
-                ErrorName::Defect,
-                format!("{} is of a kind that is not known here", title(object)),
-            )
-        })?;
+    pub(super) async fn apply_object(&self, object: &Value) -> Result<Value> {
+        let path = known_path(object)?;
         let body = object.to_string().into_bytes();
+        let manager = names::FIELD_MANAGER;
         self.ask(APPLY, async || {
-            let request = Request::patch(format!("{path}?fieldManager=tidegate-check-drift&force=true"))
+            let request = Request::patch(format!("{path}?fieldManager={manager}&force=true"))
                 .header(http::header::CONTENT_TYPE, "application/apply-patch+yaml")
                 .body(body.clone())
                 .map_err(kube::Error::HttpError)?;
-            self.client.request::<serde::de::IgnoredAny>(request).await
+            self.client.request(request).await
         })
         .await
-        .map(|_| ())
     }
 }
 
-/// Kind, namespace and name.
-fn title(object: &Value) -> String {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let (kind, name) = (text(&object["kind"]), text(&object["metadata"]["name"]));
-    match object["metadata"]["namespace"].as_str() {
-        Some(namespace) => format!("{kind} {namespace}/{name}"),
-        None => format!("{kind} {name}"),
+impl Objects for Cluster {
+    async fn get(&self, object: &Value) -> Result<Option<Value>> {
+        self.read_one(GET, &known_path(object)?).await
     }
+
+    async fn apply(&self, object: &Value) -> Result<Value> {
+        self.apply_object(object).await
+    }
+}
+
+fn known_path(object: &Value) -> Result<String> {
+    path(object).ok_or_else(|| {
+        Error::new(
+            ErrorName::Defect,
+            format!("{} is of a kind that is not known here", title(object)),
+        )
+    })
 }
 
 /// Where the API server has an object of the kinds that the manifests have; none for any other.
@@ -101,8 +106,14 @@ fn path(object: &Value) -> Option<String> {
         ("v1", "ConfigMap") => ("/api/v1", "configmaps"),
         ("v1", "Namespace") => ("/api/v1", "namespaces"),
         ("v1", "ServiceAccount") => ("/api/v1", "serviceaccounts"),
+        ("v1", "Service") => ("/api/v1", "services"),
         ("apps/v1", "DaemonSet") => ("/apis/apps/v1", "daemonsets"),
+        ("apps/v1", "Deployment") => ("/apis/apps/v1", "deployments"),
+        ("apps/v1", "StatefulSet") => ("/apis/apps/v1", "statefulsets"),
+        ("policy/v1", "PodDisruptionBudget") => ("/apis/policy/v1", "poddisruptionbudgets"),
         ("storage.k8s.io/v1", "StorageClass") => ("/apis/storage.k8s.io/v1", "storageclasses"),
+        ("storage.k8s.io/v1", "CSIDriver") => ("/apis/storage.k8s.io/v1", "csidrivers"),
+        ("apiregistration.k8s.io/v1", "APIService") => ("/apis/apiregistration.k8s.io/v1", "apiservices"),
         ("rbac.authorization.k8s.io/v1", kind) => (
             "/apis/rbac.authorization.k8s.io/v1",
             match kind {

@@ -3,6 +3,7 @@
 //! The types of `k8s-openapi` would hold every field of 5,000 nodes with their images and managed fields; here what
 //! is not named is skipped while it is read.
 
+mod inventory;
 mod manifests;
 mod objects;
 
@@ -123,6 +124,6 @@ impl ClusterView for Cluster {
     }
 
     async fn apply(&self, object: &Value) -> Result<()> {
-        self.apply_object(object).await
+        self.apply_object(object).await.map(|_| ())
     }
 }

@@ -85,13 +85,13 @@ async fn a_cluster_without_a_record_says_so_and_one_that_cannot_be_read_is_an_er
 async fn an_object_is_applied_by_the_server_under_our_name() {
     let script = Script::with([Answer::With(200, json!({}))]);
     let object = json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "w", "namespace": "alluxio"}});
-    assert_eq!(script.cluster.apply(&object).await, Ok(()));
+    assert_eq!(ClusterView::apply(&script.cluster, &object).await, Ok(()));
     let asked = script.asked();
     assert_eq!(
         asked[0].line,
         "PATCH /apis/apps/v1/namespaces/alluxio/daemonsets/w"
     );
-    assert_eq!(asked[0].parameter("fieldManager"), Some("tidegate-check-drift"));
+    assert_eq!(asked[0].parameter("fieldManager"), Some("tidegate"));
     assert_eq!(asked[0].parameter("force"), Some("true"));
     assert_eq!(asked[0].content_type, "application/apply-patch+yaml");
     assert_eq!(asked[0].body, object);

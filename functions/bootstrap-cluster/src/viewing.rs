@@ -1,0 +1,54 @@
+//! What there is in the end.
+
+use tidegate_domain::api_server::ApiServer;
+use tidegate_domain::bootstrap::{
+    GroupTypes, Inventory, KnownClusters, LaunchTemplates, Objects, Overview, Rows, WorkerRow,
+};
+use tidegate_domain::cache::WorkerState;
+use tidegate_domain::drift::{ClusterView, GroupsView, Workers, WorkersView};
+use tidegate_domain::error::Result;
+use tidegate_domain::ports::{Clock, Instances};
+
+use crate::BootstrapCluster;
+
+impl<Eks, Connect, Groups, Ec2, Master, C, Cluster> BootstrapCluster<Eks, Connect, Groups, Ec2, Master, C>
+where
+    Eks: KnownClusters,
+    Connect: Fn(&ApiServer) -> Result<Cluster>,
+    Cluster: Objects + ClusterView + Inventory,
+    Groups: GroupsView + GroupTypes,
+    Ec2: Instances + LaunchTemplates,
+    Master: WorkersView,
+    C: Clock,
+{
+    pub(crate) async fn overview(
+        &self,
+        cluster: &Cluster,
+        version: String,
+        workers: &Workers,
+    ) -> Result<Overview> {
+        let rows = workers.all.iter().map(|worker| WorkerRow {
+            host: worker.host.clone(),
+            state: match worker.state {
+                WorkerState::Live => "LIVE",
+                WorkerState::Lost => "LOST",
+                WorkerState::Decommissioned => "DECOMMISSIONED",
+                WorkerState::Disabled => "DISABLED",
+            }
+            .into(),
+            capacity_bytes: worker.capacity_bytes,
+            used_bytes: worker.used_bytes,
+        });
+        Ok(Overview {
+            cluster: self.cluster_name.clone(),
+            version,
+            node_groups: Rows::of(self.eks.node_groups().await?),
+            nodes: cluster.node_rows().await?,
+            daemon_sets: cluster.daemon_set_rows().await?,
+            volumes: cluster.volume_rows().await?,
+            masters: self.manifests.masters.clone(),
+            workers: Rows::of(rows.collect()),
+            top: cluster.usage_rows().await?,
+        })
+    }
+}

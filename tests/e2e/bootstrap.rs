@@ -1,0 +1,183 @@
+//! A cluster in which nothing is set up: the stack is complete, and everything follows. These have a world of their own.
+
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use crate::world::{Execution, Group, Machine, World, eventually};
+
+const LAUNCH_HOOK: &str = "tidegate-node-join";
+
+async fn bootstrap(world: &World, input: &Value) -> Execution {
+    world.run(Machine::Bootstrap, input, 300).await
+}
+
+/// The group of the world's managed node group; EKS has named it.
+async fn node_group() -> Group {
+    let world = World::connect().await;
+    let found = world.autoscaling.describe_auto_scaling_groups().send().await;
+    let found = found.expect("DescribeAutoScalingGroups");
+    let name = found
+        .auto_scaling_groups()
+        .iter()
+        .find_map(|group| group.auto_scaling_group_name())
+        .expect("a group");
+    Group {
+        world,
+        name: String::leak(name.to_owned()),
+    }
+}
+
+async fn delete_hooks(group: &Group) {
+    for name in [LAUNCH_HOOK, "tidegate-node-drain"] {
+        let deleted = group
+            .world
+            .autoscaling
+            .delete_lifecycle_hook()
+            .auto_scaling_group_name(group.name)
+            .lifecycle_hook_name(name);
+        deleted.send().await.expect("DeleteLifecycleHook");
+    }
+}
+
+async fn hooks(group: &Group) -> Vec<String> {
+    let found = group
+        .world
+        .autoscaling
+        .describe_lifecycle_hooks()
+        .auto_scaling_group_name(group.name);
+    let found = found.send().await.expect("DescribeLifecycleHooks");
+    let mut names: Vec<_> = found
+        .lifecycle_hooks()
+        .iter()
+        .filter_map(|hook| Some(hook.lifecycle_hook_name()?.to_owned()))
+        .collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn a_bare_cluster_is_set_up_when_the_stack_is_complete_and_stays_so_whatever_is_taken_away() {
+    let group = node_group().await;
+    let world = &group.world;
+    let started = eventually(60, "the stack has started it", async || {
+        let begun = world.all(Machine::Bootstrap).await;
+        begun.first().cloned().ok_or(())
+    })
+    .await;
+    let first = world.ended(&started, 300).await;
+    first.expect("ready");
+    assert!(first.input.contains("CREATE_COMPLETE"), "{}", first.input);
+    assert_eq!(hooks(&group).await, ["tidegate-node-drain", LAUNCH_HOOK]);
+    assert_eq!(first.output["diskLayouts"], json!(["2x300g"]));
+
+    // Set up means: what comes now joins by itself.
+    group.scale_to(1).await;
+    let instance = group.in_service(1).await.remove(0);
+    world
+        .ended_for(Machine::Join, &instance, 30)
+        .await
+        .expect("joined");
+
+    let plan = bootstrap(world, &json!({"plan": true})).await;
+    plan.expect("planned");
+    assert_eq!(plan.reason(), "nothing to do");
+
+    what_a_person_does(&group).await;
+    let late = group.in_service(2).await;
+    let late = late.iter().find(|other| **other != instance).expect("another");
+    let plan = bootstrap(world, &json!({"plan": true})).await;
+    for would in ["make StorageClass fast-disks", late.as_str(), LAUNCH_HOOK] {
+        assert!(
+            plan.output["would"].to_string().contains(would),
+            "{would}: {plan:#?}"
+        );
+    }
+    assert!(hooks(&group).await.is_empty(), "a plan changes nothing");
+
+    let again = bootstrap(world, &json!({})).await;
+    again.expect("ready");
+    everything_is_back(&group, late).await;
+    assert_eq!(
+        again.output["overview"]["workers"]["rows"]
+            .as_array()
+            .map(Vec::len),
+        Some(2)
+    );
+    let tables = again.output["tables"].as_str().expect("tables");
+    for shown in [
+        "CLUSTERS",
+        "nvme-nodes",
+        group.name,
+        instance.as_str(),
+        "local-volume-provisioner",
+        "fast-disks",
+        "LIVE",
+    ] {
+        assert!(tables.contains(shown), "{shown} is not in\n{tables}");
+    }
+
+    let third = bootstrap(world, &json!({})).await;
+    third.expect("ready");
+    assert_eq!(
+        third.output["changed"],
+        json!([]),
+        "the third time there is nothing to do"
+    );
+    let check = world.run(Machine::Check, &json!({"plan": true}), 90).await;
+    check.expect("consistent");
+}
+
+/// Takes a class and the hooks away, adds something of its own, and lets an instance come meanwhile.
+async fn what_a_person_does(group: &Group) {
+    let kube = &group.world.kube;
+    let classes: Api<StorageClass> = Api::all(kube.clone());
+    classes
+        .delete("fast-disks", &DeleteParams::default())
+        .await
+        .expect("deleted");
+    let workers: Api<DaemonSet> = Api::namespaced(kube.clone(), "alluxio");
+    let theirs = json!({"metadata": {"labels": {"team": "data"}}, "spec": {"updateStrategy": {"type": "RollingUpdate"}}});
+    workers
+        .patch(
+            "alluxio-worker-2x300g",
+            &PatchParams::default(),
+            &Patch::Merge(&theirs),
+        )
+        .await
+        .expect("patched");
+    delete_hooks(group).await;
+    group.scale_to(2).await;
+}
+
+async fn everything_is_back(group: &Group, late: &str) {
+    let kube = &group.world.kube;
+    let classes: Api<StorageClass> = Api::all(kube.clone());
+    classes.get("fast-disks").await.expect("the class");
+    let namespaces: Api<Namespace> = Api::all(kube.clone());
+    let namespace = namespaces.get("alluxio").await.expect("the namespace");
+    let managers = namespace.metadata.managed_fields.unwrap_or_default();
+    let managers: Vec<_> = managers
+        .iter()
+        .filter_map(|entry| entry.manager.as_deref())
+        .collect();
+    assert_eq!(managers, ["tidegate"]);
+    let workers: Api<DaemonSet> = Api::namespaced(kube.clone(), "alluxio");
+    let set = workers.get("alluxio-worker-2x300g").await.expect("the DaemonSet");
+    let labels = set.metadata.labels.unwrap_or_default();
+    assert_eq!(
+        labels.get("team").map(String::as_str),
+        Some("data"),
+        "theirs stays"
+    );
+    let strategy = set.spec.and_then(|spec| spec.update_strategy);
+    let strategy = strategy.and_then(|strategy| strategy.type_);
+    assert_eq!(strategy.as_deref(), Some("OnDelete"), "ours is back");
+    assert_eq!(hooks(group).await, ["tidegate-node-drain", LAUNCH_HOOK]);
+    let joins = group.world.executions_for(Machine::Join, late).await;
+    let last = joins.last().expect("a join");
+    group.world.ended(last, 30).await.expect("joined");
+}
