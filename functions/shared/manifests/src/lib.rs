@@ -151,10 +151,7 @@ impl Templates {
             job_worker => memory(settings.job_worker),
             under_store_directory => settings.master_set.as_ref().and_then(MasterSet::directory),
         };
-        Ok(Self {
-            environment,
-            common,
-        })
+        Ok(Self { environment, common })
     }
 
     fn fill(&self, template: &str, further: Value) -> Result<String, Error> {
@@ -173,7 +170,10 @@ fn check(settings: &Settings) -> Result<(), Error> {
         return Err(Error("no disk layout is named: no worker would ever run".into()));
     }
     for (index, layout) in settings.layouts.iter().enumerate() {
-        if settings.layouts[..index].contains(layout) {
+        if settings.layouts[..index]
+            .iter()
+            .any(|other| other.name == layout.name)
+        {
             return Err(Error(format!("disk layout {} is named twice", layout.name)));
         }
     }
@@ -186,11 +186,17 @@ fn check(settings: &Settings) -> Result<(), Error> {
         add_on.check()?;
         let same = |other: &AddOn| std::mem::discriminant(other) == std::mem::discriminant(add_on);
         if settings.add_ons[..index].iter().any(same) {
-            return Err(Error(format!("the add-on of image {} is named twice", add_on.image())));
+            return Err(Error(format!(
+                "the add-on of image {} is named twice",
+                add_on.image()
+            )));
         }
     }
     let images = [settings.alluxio_image.as_str(), &settings.provisioner_image];
-    for image in images.into_iter().chain(settings.add_ons.iter().map(AddOn::image)) {
+    for image in images
+        .into_iter()
+        .chain(settings.add_ons.iter().map(AddOn::image))
+    {
         if image.is_empty()
             || !image
                 .chars()

@@ -165,7 +165,9 @@ impl MasterSet {
     /// Full names: a pod has its own in `/etc/hosts`, so a master knows itself before the cluster's DNS does.
     fn addresses(&self, namespace: &str, port: u16) -> Vec<String> {
         (0..self.replicas)
-            .map(|ordinal| format!("alluxio-master-{ordinal}.alluxio-master.{namespace}.svc.cluster.local:{port}"))
+            .map(|ordinal| {
+                format!("alluxio-master-{ordinal}.alluxio-master.{namespace}.svc.cluster.local:{port}")
+            })
             .collect()
     }
 
@@ -179,12 +181,16 @@ impl MasterSet {
         let harmless = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
         let is_place = match self.root_ufs.split_once("://") {
             Some((scheme, place)) => {
-                !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric()) && !place.is_empty()
+                !scheme.is_empty()
+                    && scheme.chars().all(|c| c.is_ascii_alphanumeric())
+                    && !place.is_empty()
                     && place.chars().all(|c| harmless(c) || c == ':')
             }
             // The root of a node's file system is no store.
             None => {
-                self.root_ufs.len() > 1 && self.root_ufs.starts_with('/') && self.root_ufs.chars().all(harmless)
+                self.root_ufs.len() > 1
+                    && self.root_ufs.starts_with('/')
+                    && self.root_ufs.chars().all(harmless)
             }
         };
         if !is_place {
