@@ -293,7 +293,13 @@ async fn what_is_verified_is_not_taken_again_and_without_progress_it_is() {
     let world = World::default();
     asked(&world, &json!({})).await;
     world.0.borrow_mut().applied.clear();
-    let verified = json!(["rights", "storage-classes", "local-volume-provisioner", "record"]);
+    let verified = json!([
+        "rights",
+        "fast-disks",
+        "standard",
+        "local-volume-provisioner",
+        "record"
+    ]);
     asked(&world, &json!({"progress": {"verified": verified}})).await;
     let applied = world.0.borrow().applied.clone();
     assert!(
@@ -318,7 +324,7 @@ async fn a_step_that_is_not_ready_holds_the_next_back_and_says_what_it_waits_for
     );
     assert_eq!(
         answer["progress"]["verified"],
-        json!(["rights", "storage-classes"])
+        json!(["rights", "fast-disks", "standard"])
     );
     assert!(
         world.0.borrow().hooks.is_empty(),

@@ -85,8 +85,10 @@ def alluxio_worker(master: str) -> list[Object]:
     tiers = "/mnt/alluxio/tier-0,/mnt/alluxio/tier-1"
     level = "alluxio.worker.tieredstore.level0"
     options = {
-        "ALLUXIO_JAVA_OPTS": f"-Dalluxio.master.hostname={master} -Dalluxio.job.master.hostname={master}",
+        "ALLUXIO_JAVA_OPTS": f"-Dalluxio.master.hostname={master} -Dalluxio.job.master.hostname={master} "
+        "-Dalluxio.worker.data.server.domain.socket.as.uuid=true",
         "ALLUXIO_WORKER_JAVA_OPTS": "-Xmx8g -Dalluxio.worker.hostname=${NODE} -Dalluxio.worker.tieredstore.levels=1 "
+        "-Dalluxio.worker.data.server.domain.socket.address=/opt/domain "
         f"-D{level}.alias=SSD -D{level}.dirs.mediumtype=SSD,SSD -D{level}.dirs.path={tiers} -D{level}.dirs.quota=246GB,246GB",
         "ALLUXIO_JOB_WORKER_JAVA_OPTS": "-Dalluxio.job.worker.hostname=${NODE} -Dalluxio.worker.hostname=${NODE}",
         "ALLUXIO_WORKER_TIEREDSTORE_LEVEL0_DIRS_PATH": tiers,
@@ -94,6 +96,9 @@ def alluxio_worker(master: str) -> list[Object]:
     claim = {"accessModes": ["ReadWriteOnce"], "storageClassName": "fast-disks"}
     claim |= {"resources": {"requests": {"storage": "270Gi"}}}
     names = ["tier-0", "tier-1"]
+    sockets = {"name": "sockets", "mountPath": "/opt/domain"}
+    owner = {"name": "owner", "image": "alluxio/alluxio:2.9.5", "command": ["chown", "1000:1000", "/opt/domain"]}
+    host_path = {"path": "/var/lib/alluxio/domain", "type": "DirectoryOrCreate"}
 
     def container(name: str, port: int, arguments: list[str]) -> Object:
         return {
@@ -104,7 +109,7 @@ def alluxio_worker(master: str) -> list[Object]:
             "env": [{"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}}],
             "ports": [{"name": f"p{port}", "containerPort": port}],
             "readinessProbe": {"tcpSocket": {"port": f"p{port}"}, "periodSeconds": 1},
-            "volumeMounts": [{"name": tier, "mountPath": f"/mnt/alluxio/{tier}"} for tier in names],
+            "volumeMounts": [sockets, *({"name": tier, "mountPath": f"/mnt/alluxio/{tier}"} for tier in names)],
         }
 
     labels = {"app": "alluxio"}
@@ -124,11 +129,15 @@ def alluxio_worker(master: str) -> list[Object]:
                         "nodeSelector": {WORKER_LABEL: "2x300g"},
                         "tolerations": [{"operator": "Exists"}],
                         "securityContext": {"runAsUser": 1000, "fsGroup": 1000},
+                        "initContainers": [owner | {"volumeMounts": [sockets]}],
                         "containers": [
                             container("alluxio-worker", 29999, ["worker-only", "--no-format"]),
                             container("alluxio-job-worker", 30001, ["job-worker"]),
                         ],
-                        "volumes": [{"name": tier, "ephemeral": {"volumeClaimTemplate": {"spec": claim}}} for tier in names],
+                        "volumes": [
+                            {"name": "sockets", "hostPath": host_path},
+                            *({"name": tier, "ephemeral": {"volumeClaimTemplate": {"spec": claim}}} for tier in names),
+                        ],
                     },
                 },
             },

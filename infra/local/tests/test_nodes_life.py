@@ -6,7 +6,10 @@ One small world for all of it; the tests build on each other in the order in whi
 from __future__ import annotations
 
 import os
+import socket
+import stat
 import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -108,6 +111,31 @@ def test_a_real_worker_registers_with_the_quotas_of_both_disks(world, workers):
     by_host = {worker["host"]: worker for worker in world.files.workers("LIVE")}
     assert set(by_host) == set(workers.values())
     assert {worker["capacityBytes"] for worker in by_host.values()} == {2 * 246 * GIB}
+
+
+def test_a_worker_serves_on_a_domain_socket_of_its_own_in_a_directory_of_its_node(world, workers):
+    for node in workers:
+        directory = world.directory / "nodes" / world.machines()[node]["instance"] / "var/lib/alluxio/domain"
+        assert directory.stat().st_uid == 1000
+        [found] = directory.iterdir()
+        uuid.UUID(found.name)
+        # Any user may connect, as a client's is its own.
+        assert stat.S_ISSOCK(found.stat().st_mode) and stat.S_IMODE(found.stat().st_mode) == 0o777
+        assert _settings_frame(directory, found.name), "gRPC is HTTP/2, whose server begins with its settings"
+
+
+def _settings_frame(directory: Path, name: str) -> bool:
+    """Whether what listens there answers the beginning of HTTP/2 with a SETTINGS frame (RFC 9113, 3.4)."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(10)
+        # By way of the open directory: the whole path would be too long for a socket.
+        opened = os.open(directory, os.O_PATH)
+        try:
+            client.connect(f"/proc/self/fd/{opened}/{name}")
+        finally:
+            os.close(opened)
+        client.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5))
+        return client.recv(9)[3:4] == b"\x04"
 
 
 def test_a_killed_worker_is_restarted_and_still_has_its_blocks(world, nodes, workers):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from world.alluxio import jvm
-from world.nodes import images, pod_spec
+from world.nodes import images, pod_spec, volumes
+from world.nodes.player import short_path
 from world.nodes.pod_spec import Addresses, ConfigError
 
 POD = {
@@ -133,3 +135,29 @@ def test_a_worker_without_no_format_empties_its_tiers_at_each_start():
 )  # fmt: skip
 def test_alluxio_images_are_known_by_name(image, known):
     assert images.is_alluxio(image) is known
+
+
+def test_a_domain_socket_gets_a_path_that_is_short_enough_and_leads_to_the_same_place():
+    option = "-Dalluxio.worker.data.server.domain.socket.address=/opt/domain -Dx=/opt/domain"
+    nodes, link = Path("/a/long/way/nodes"), Path("/tmp/short")
+    mounts = {"/opt/domain": nodes / "i-1/var/lib/alluxio/domain"}
+    found = process(["worker-only", "--no-format"], {"ALLUXIO_WORKER_JAVA_OPTS": option}, mounts)
+    found = images.with_short_socket_path(found, nodes, link)
+    name = "alluxio.worker.data.server.domain.socket.address"
+    assert found.property(name) == "/tmp/short/i-1/var/lib/alluxio/domain"
+    assert found.property("x") == "/a/long/way/nodes/i-1/var/lib/alluxio/domain"
+    longest = short_path("127.249.0.0/16") / "i-0123456789abcdef0/var/lib/alluxio/domain" / ("u" * 36)
+    assert len(str(longest)) <= 107
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives directories away")
+def test_an_init_container_that_gives_a_directory_to_the_image_s_user_is_played(tmp_path):
+    mounts = {"/opt/domain": tmp_path}
+    assert volumes.play_chown({"command": ["chown", "1000:1001", "/opt/domain", "/not/mounted"]}, mounts)
+    assert (tmp_path.stat().st_uid, tmp_path.stat().st_gid) == (1000, 1001)
+
+
+def test_an_init_container_that_does_anything_else_is_left_alone(tmp_path):
+    for command in ([], ["sh", "-c", "chown 1000:1000 /d"], ["chown", "alluxio", "/d"], ["chown", "1:1"]):
+        assert not volumes.play_chown({"command": command}, {"/d": tmp_path})
+    assert tmp_path.stat().st_uid == os.geteuid()

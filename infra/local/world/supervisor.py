@@ -106,6 +106,8 @@ class World:
             "worldDir": str(self._paths.world),
         }
         self._write_endpoints(endpoints)
+        # An add-on that every cluster of ours has: it is there before anything of ours is.
+        plane.apply(Path(__file__).parent / "kubernetes" / "ebs-csi-driver.yaml")
         self._say("group and stack" if self._settings.bare else "manifests, group and stack")
         subnets = list(_get(f"{aws}/local-api/health")["subnets"].values())
         groups.make_launch_templates(aws, REGION)

@@ -5,7 +5,11 @@ use tidegate_domain::disks::{Disk, DiskLayout};
 
 use crate::Error;
 
+const MIB: u64 = 1_048_576;
 const GIB: u64 = 1_073_741_824;
+
+/// The name of the layout of nodes without disks.
+pub const MEMORY: &str = "memory";
 
 /// No instance type has more instance-store disks (d3en.12xlarge and its like).
 const MOST_DISKS: u32 = 24;
@@ -17,6 +21,8 @@ pub struct Layout {
     pub name: String,
     /// A tier for each disk, smallest disk first.
     pub tiers: Vec<Tier>,
+    /// Size of the volume in memory of a layout without disks, in MiB; 0 where there are disks.
+    pub memory_mib: u32,
 }
 
 /// One disk as a directory of the worker's only tier.
@@ -60,7 +66,29 @@ impl Layout {
                 })
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { name, tiers })
+        Ok(Self {
+            name,
+            tiers,
+            memory_mib: 0,
+        })
+    }
+
+    /// For nodes without disks: one tier in a memory volume of this size.
+    #[must_use]
+    pub fn memory(memory_mib: u32) -> Self {
+        let tier = Tier {
+            name: "tier-0".into(),
+            path: "/mnt/alluxio/tier-0".into(),
+            medium: "MEM",
+            // Blocks in the making are not counted, as on a disk.
+            quota_bytes: u64::from(memory_mib) * MIB / 100 * 95,
+            request_gib: 0,
+        };
+        Self {
+            name: MEMORY.into(),
+            tiers: vec![tier],
+            memory_mib,
+        }
     }
 }
 
@@ -118,6 +146,15 @@ mod tests {
         assert_eq!(tiers("2x300g"), [(246, 252), (246, 252)]);
         assert_eq!(tiers("1x300g-2x900g"), [(246, 252), (742, 755), (742, 755)]);
         assert_eq!(tiers("4x1900g").len(), 4);
+    }
+
+    #[test]
+    fn a_tier_in_memory_is_smaller_than_its_volume() {
+        let layout = Layout::memory(1024);
+        assert_eq!(layout.name, "memory");
+        assert_eq!(layout.tiers.len(), 1);
+        let quota = layout.tiers[0].quota_bytes;
+        assert!(quota < 1024 * MIB && quota > 970 * MIB, "{quota}");
     }
 
     #[test]

@@ -12,8 +12,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use thiserror::Error;
 
-pub use layout::{Layout, Tier};
-pub use settings::{JavaMemory, Settings};
+pub use layout::{Layout, MEMORY, Tier};
+pub use settings::{AddOn, JavaMemory, MasterSet, Settings};
 
 /// What is wrong with the settings, in a sentence for the person who wrote them.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -55,20 +55,52 @@ const RBAC_NAMESPACE: &str = "\n  namespace: alluxio\n";
 pub struct Step {
     /// What a person calls it.
     pub name: &'static str,
-    /// YAML, each of one or more documents.
-    documents: Vec<String>,
+    documents: Vec<Document>,
+}
+
+/// YAML of one or more objects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Document {
+    text: String,
+    /// Whether the drift check compares the cluster with it. It looks after what joins and drains rest on, and has rights
+    /// on just that. A master, a proxy or an add-on that somebody changes is seen by itself: a function that could write
+    /// it could do as it likes in the cluster.
+    recorded: bool,
+}
+
+impl Document {
+    fn objects(&self) -> Result<Vec<Value>, Error> {
+        serde_yaml_ng::Deserializer::from_str(&self.text)
+            .map(|part| {
+                Value::deserialize(part)
+                    .map_err(|error| Error(format!("a rendered manifest is no YAML: {error}")))
+            })
+            .collect()
+    }
 }
 
 impl Step {
+    fn recorded(name: &'static str, texts: Vec<String>) -> Self {
+        Self::of(name, texts, true)
+    }
+
+    fn beside(name: &'static str, texts: Vec<String>) -> Self {
+        Self::of(name, texts, false)
+    }
+
+    fn of(name: &'static str, texts: Vec<String>, recorded: bool) -> Self {
+        let document = |text| Document { text, recorded };
+        Self {
+            name,
+            documents: texts.into_iter().map(document).collect(),
+        }
+    }
+
     /// Its objects, in the order in which they depend on each other.
     pub fn objects(&self) -> Result<Vec<Value>, Error> {
         let mut objects = Vec::new();
         for document in &self.documents {
-            for part in serde_yaml_ng::Deserializer::from_str(document) {
-                let object = Value::deserialize(part)
-                    .map_err(|error| Error(format!("a rendered manifest is no YAML: {error}")))?;
-                objects.push(object);
-            }
+            objects.extend(document.objects()?);
         }
         Ok(objects)
     }
@@ -77,36 +109,81 @@ impl Step {
 /// Renders everything, step by step.
 pub fn steps(settings: &Settings) -> Result<Vec<Step>, Error> {
     check(settings)?;
-    let template = Template::of(settings)?;
-    let mut rights = vec![template.fill(template!("namespace"), None)?];
+    let templates = Templates::of(settings)?;
+    let plain = |template| templates.fill(template, context! {});
+    let mut rights = vec![plain(template!("namespace"))?];
     let namespace = format!("\n  namespace: {}\n", settings.namespace);
     rights.extend(RBAC.map(|rules| rules.replace(RBAC_NAMESPACE, &namespace)));
-    let mut alluxio = vec![
-        template.fill(template!("alluxio-config"), None)?,
-        template.fill(template!("drain-rate"), None)?,
-    ];
-    for layout in &settings.layouts {
-        alluxio.push(template.fill(WORKER, Some(layout))?);
-    }
-    let step = |name, documents| Step { name, documents };
     let mut steps = vec![
-        step("rights", rights),
-        step(
-            "storage-classes",
-            vec![template.fill(template!("storage-class"), None)?],
-        ),
-        step(
-            "local-volume-provisioner",
-            vec![template.fill(template!("provisioner"), None)?],
-        ),
-        step("alluxio", alluxio),
+        Step::recorded("rights", rights),
+        Step::recorded("fast-disks", vec![plain(template!("storage-class"))?]),
+        Step::beside("standard", vec![plain(template!("standard-class"))?]),
+        Step::recorded("local-volume-provisioner", vec![plain(template!("provisioner"))?]),
     ];
-    let mut objects = Vec::new();
-    for step in &steps {
-        objects.extend(step.objects()?);
+    for add_on in &settings.add_ons {
+        steps.push(of_add_on(add_on, &templates)?);
     }
-    steps.push(step("record", vec![record::of(&objects)]));
+    steps.push(Step::recorded(
+        "alluxio-config",
+        vec![plain(template!("alluxio-config"))?],
+    ));
+    if let Some(set) = &settings.master_set {
+        let masters = of_masters(set, &settings.namespace, &templates)?;
+        steps.push(Step::beside("alluxio-masters", vec![masters]));
+    }
+    let mut workers = vec![plain(template!("drain-rate"))?];
+    for layout in &settings.layouts {
+        workers.push(templates.fill(WORKER, context! { layout => Filled::from(Serde(layout)) })?);
+    }
+    steps.push(Step::recorded("alluxio-workers", workers));
+    if settings.proxy_replicas > 0 {
+        let proxy = context! { replicas => settings.proxy_replicas, memory => memory(settings.proxy) };
+        let proxy = templates.fill(template!("alluxio-proxy"), context! { proxy })?;
+        steps.push(Step::beside("alluxio-proxy", vec![proxy]));
+    }
+    let mut objects = Vec::new();
+    for document in steps.iter().flat_map(|step| &step.documents) {
+        if document.recorded {
+            objects.extend(document.objects()?);
+        }
+    }
+    steps.push(Step::beside("record", vec![record::of(&objects)]));
     Ok(steps)
+}
+
+fn of_masters(set: &MasterSet, namespace: &str, templates: &Templates) -> Result<String, Error> {
+    let master = context! {
+        replicas => set.replicas,
+        journal_addresses => set.journal_addresses(namespace),
+        memory => memory(set.memory),
+        journal_gib => set.journal_gib,
+        metastore_gib => set.metastore_gib,
+    };
+    let masters = context! {
+        master,
+        job_master => memory(set.job_master),
+        root_ufs => &set.root_ufs,
+    };
+    templates.fill(template!("alluxio-masters"), masters)
+}
+
+fn of_add_on(add_on: &AddOn, templates: &Templates) -> Result<Step, Error> {
+    Ok(match add_on {
+        AddOn::MetricsServer { image } => {
+            let further = context! { metrics_server_image => image };
+            let text = templates.fill(template!("metrics-server"), further)?;
+            Step::beside(AddOn::METRICS_SERVER, vec![text])
+        }
+        AddOn::ClusterAutoscaler {
+            image,
+            cluster_name,
+            region,
+        } => {
+            let further = context! { cluster_autoscaler_image => image, cluster_name, region };
+            let text = templates.fill(template!("cluster-autoscaler"), further)?;
+            Step::beside(AddOn::CLUSTER_AUTOSCALER, vec![text])
+        }
+    })
 }
 
 /// Renders everything as one stream of YAML documents for `kubectl apply -f -`.
@@ -114,46 +191,45 @@ pub fn render(settings: &Settings) -> Result<String, Error> {
     let mut stream = String::new();
     for document in steps(settings)?.iter().flat_map(|step| &step.documents) {
         stream.push_str("---\n");
-        stream.push_str(document.trim_end());
+        stream.push_str(document.text.trim_end());
         stream.push('\n');
     }
     Ok(stream)
 }
 
-/// What the templates are filled with.
-struct Template<'a> {
-    settings: &'a Settings,
-    properties: Vec<(String, String)>,
+/// Fills templates in with what is the same for all.
+struct Templates {
+    environment: Environment<'static>,
+    common: Filled,
 }
 
-impl<'a> Template<'a> {
-    fn of(settings: &'a Settings) -> Result<Self, Error> {
-        let properties = settings.all_properties()?;
-        Ok(Self { settings, properties })
-    }
-
-    fn fill(&self, template: &str, layout: Option<&Layout>) -> Result<String, Error> {
-        let memory = |of: JavaMemory| {
-            context! { heap_mib => of.heap_mib, direct_mib => of.direct_mib, limit_mib => of.limit_mib() }
-        };
+impl Templates {
+    fn of(settings: &Settings) -> Result<Self, Error> {
         let mut environment = Environment::new();
         // A name that a template misspells is an error, not an empty place.
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment
-            .render_str(
-                template,
-                context! {
-                    namespace => &self.settings.namespace,
-                    alluxio_image => &self.settings.alluxio_image,
-                    provisioner_image => &self.settings.provisioner_image,
-                    properties => Filled::from(Serde(&self.properties)),
-                    worker => memory(self.settings.worker),
-                    job_worker => memory(self.settings.job_worker),
-                    layout => layout.map(|layout| Filled::from(Serde(layout))),
-                },
-            )
+        let properties = settings.all_properties()?;
+        let common = context! {
+            namespace => &settings.namespace,
+            alluxio_image => &settings.alluxio_image,
+            provisioner_image => &settings.provisioner_image,
+            properties => Filled::from(Serde(&properties)),
+            worker => memory(settings.worker),
+            job_worker => memory(settings.job_worker),
+            under_store_directory => settings.master_set.as_ref().and_then(MasterSet::directory),
+        };
+        Ok(Self { environment, common })
+    }
+
+    fn fill(&self, template: &str, further: Filled) -> Result<String, Error> {
+        self.environment
+            .render_str(template, context! { ..further, ..self.common.clone() })
             .map_err(|error| Error(format!("the manifests cannot be rendered: {error:#}")))
     }
+}
+
+fn memory(of: JavaMemory) -> Filled {
+    context! { heap_mib => of.heap_mib, direct_mib => of.direct_mib, limit_mib => of.limit_mib() }
 }
 
 fn check(settings: &Settings) -> Result<(), Error> {
@@ -161,7 +237,10 @@ fn check(settings: &Settings) -> Result<(), Error> {
         return Err(Error("no disk layout is named: no worker would ever run".into()));
     }
     for (index, layout) in settings.layouts.iter().enumerate() {
-        if settings.layouts[..index].contains(layout) {
+        if settings.layouts[..index]
+            .iter()
+            .any(|other| other.name == layout.name)
+        {
             return Err(Error(format!("disk layout {} is named twice", layout.name)));
         }
     }
@@ -170,7 +249,21 @@ fn check(settings: &Settings) -> Result<(), Error> {
     if namespace.is_empty() || namespace.len() > 63 || !namespace.chars().all(in_name) {
         return Err(Error(format!("namespace {namespace:?} is not a Kubernetes name")));
     }
-    for image in [&settings.alluxio_image, &settings.provisioner_image] {
+    for (index, add_on) in settings.add_ons.iter().enumerate() {
+        add_on.check()?;
+        let same = |other: &AddOn| std::mem::discriminant(other) == std::mem::discriminant(add_on);
+        if settings.add_ons[..index].iter().any(same) {
+            return Err(Error(format!(
+                "the add-on of image {} is named twice",
+                add_on.image()
+            )));
+        }
+    }
+    let images = [settings.alluxio_image.as_str(), &settings.provisioner_image];
+    for image in images
+        .into_iter()
+        .chain(settings.add_ons.iter().map(AddOn::image))
+    {
         if image.is_empty()
             || !image
                 .chars()

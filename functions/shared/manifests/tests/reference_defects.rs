@@ -6,15 +6,22 @@
 
 mod rendered;
 
-use rendered::{flag, list, named, objects, of_kind, provisioner_pod, settings, variable, worker_pods};
+use rendered::{
+    dev, flag, list, master_pod, named, objects, of_kind, pods, prod, provisioner_pod, settings, variable,
+    worker_pods,
+};
 use serde_json::{Value, json};
 use tidegate_domain::names;
 use tidegate_manifests::render;
 
 fn containers(objects: &[Value]) -> Vec<&Value> {
-    of_kind(objects, "DaemonSet")
+    pods(objects)
         .into_iter()
-        .flat_map(|set| list(&set["spec"]["template"]["spec"]["containers"]))
+        .flat_map(|pod| {
+            list(&pod["initContainers"])
+                .iter()
+                .chain(list(&pod["containers"]))
+        })
         .collect()
 }
 
@@ -92,14 +99,75 @@ fn no_cleaner_is_configured_that_would_never_run() {
 
 #[test]
 fn every_claim_is_of_a_class_that_somebody_provisions_and_belongs_to_one_pod() {
-    let objects = objects(&settings());
-    assert!(of_kind(&objects, "PersistentVolumeClaim").is_empty());
-    for pod in worker_pods(&objects) {
-        for volume in list(&pod["volumes"]) {
-            assert!(volume["persistentVolumeClaim"].is_null(), "{volume}");
-            let claim = &volume["ephemeral"]["volumeClaimTemplate"]["spec"];
-            assert_eq!(claim["storageClassName"], names::FAST_DISKS_CLASS);
+    for settings in [settings(), prod(), dev()] {
+        let objects = objects(&settings);
+        assert!(of_kind(&objects, "PersistentVolumeClaim").is_empty());
+        let mut claims = Vec::new();
+        for pod in pods(&objects) {
+            for volume in list(&pod["volumes"]) {
+                assert!(volume["persistentVolumeClaim"].is_null(), "{volume}");
+                if volume["ephemeral"].is_object() {
+                    claims.push(&volume["ephemeral"]["volumeClaimTemplate"]["spec"]);
+                }
+            }
+        }
+        for set in of_kind(&objects, "StatefulSet") {
+            claims.extend(
+                list(&set["spec"]["volumeClaimTemplates"])
+                    .iter()
+                    .map(|claim| &claim["spec"]),
+            );
+        }
+        for claim in claims {
+            let class = claim["storageClassName"].as_str().expect("a class");
+            named(&objects, "StorageClass", class);
             assert_eq!(claim["accessModes"], json!(["ReadWriteOnce"]));
+        }
+    }
+}
+
+#[test]
+fn the_class_standard_has_a_provisioner() {
+    let objects = objects(&settings());
+    let class = named(&objects, "StorageClass", "standard");
+    assert_eq!(class["provisioner"], "ebs.csi.aws.com");
+    assert_eq!(class["parameters"], json!({ "type": "gp3", "encrypted": "true" }));
+    assert_eq!(class["volumeBindingMode"], "WaitForFirstConsumer");
+    assert_eq!(class["reclaimPolicy"], "Delete");
+    assert_eq!(class["allowVolumeExpansion"], true);
+}
+
+#[test]
+fn masters_and_workers_never_share_a_disk() {
+    for settings in [prod(), dev()] {
+        let objects = objects(&settings);
+        let set = named(&objects, "StatefulSet", "alluxio-master");
+        let claims = list(&set["spec"]["volumeClaimTemplates"]);
+        for claim in claims {
+            assert_eq!(claim["spec"]["storageClassName"], "standard");
+        }
+        let master = &master_pod(&objects)["containers"][0];
+        let options = variable(master, "ALLUXIO_MASTER_JAVA_OPTS");
+        let mounts = list(&master["volumeMounts"]);
+        for option in [
+            "-Dalluxio.master.journal.folder=",
+            "-Dalluxio.master.metastore.dir=",
+        ] {
+            let place = flag(options, option);
+            let mount = mounts
+                .iter()
+                .find(|mount| place.starts_with(mount["mountPath"].as_str().expect("a path")))
+                .expect("a mount");
+            assert!(
+                claims
+                    .iter()
+                    .any(|claim| claim["metadata"]["name"] == mount["name"]),
+                "{place}"
+            );
+        }
+        // What is of the node is the users' directory of files at most.
+        for volume in list(&master_pod(&objects)["volumes"]) {
+            assert_eq!(volume["hostPath"]["path"], "/under-store");
         }
     }
 }
@@ -136,7 +204,52 @@ fn no_disk_is_used_twice_and_no_cache_lands_on_the_root_disk() {
             })
             .collect();
         volumes.dedup();
-        assert_eq!(volumes.len(), list(&pod["volumes"]).len());
+        let claims = list(&pod["volumes"])
+            .iter()
+            .filter(|volume| volume["ephemeral"].is_object());
+        assert_eq!(volumes.len(), claims.count());
+    }
+}
+
+#[test]
+fn the_autoscaler_looks_for_the_groups_of_this_very_cluster() {
+    let objects = objects(&prod());
+    let pod = &named(&objects, "Deployment", "cluster-autoscaler")["spec"]["template"]["spec"];
+    let command = list(&pod["containers"][0]["command"]);
+    let discovery = "--node-group-auto-discovery=asg:tag=k8s.io/cluster-autoscaler/enabled,k8s.io/cluster-autoscaler/prod";
+    assert!(
+        command.iter().any(|argument| argument == discovery),
+        "{command:?}"
+    );
+}
+
+#[test]
+fn the_worker_can_make_its_socket_in_a_directory_that_the_kubelet_makes_for_root() {
+    let objects = [objects(&settings()), objects(&dev())].concat();
+    for pod in worker_pods(&objects) {
+        let worker = &pod["containers"][0];
+        let directory = flag(
+            variable(worker, "ALLUXIO_WORKER_JAVA_OPTS"),
+            "-Dalluxio.worker.data.server.domain.socket.address=",
+        );
+        let owner = &list(&pod["initContainers"])[0];
+        assert_eq!(owner["command"], json!(["chown", "1000:1000", directory]));
+        assert_eq!(owner["securityContext"]["runAsUser"], 0);
+        assert_eq!(owner["securityContext"]["capabilities"]["add"], json!(["CHOWN"]));
+        for container in [owner, worker] {
+            let mount = list(&container["volumeMounts"])
+                .iter()
+                .find(|mount| mount["mountPath"] == directory)
+                .expect("the directory is a mount");
+            let volume = list(&pod["volumes"])
+                .iter()
+                .find(|volume| volume["name"] == mount["name"])
+                .expect("its volume");
+            assert_eq!(
+                volume["hostPath"],
+                json!({ "path": "/var/lib/alluxio/domain", "type": "DirectoryOrCreate" })
+            );
+        }
     }
 }
 
@@ -167,40 +280,67 @@ fn a_quota_is_in_bytes_and_below_what_the_worker_can_use_of_its_disk() {
 
 #[test]
 fn heap_and_direct_memory_leave_room_within_the_limit() {
-    let objects = objects(&settings());
     let mib = |text: &str, unit: &str| {
         text.strip_suffix(unit)
             .and_then(|number| number.parse::<u64>().ok())
             .expect("MiB")
     };
-    for pod in worker_pods(&objects) {
-        for (container, options) in [
-            (0, "ALLUXIO_WORKER_JAVA_OPTS"),
-            (1, "ALLUXIO_JOB_WORKER_JAVA_OPTS"),
-        ] {
-            let container = &pod["containers"][container];
-            let options = variable(container, options);
-            let used = mib(flag(options, "-Xmx"), "m") + mib(flag(options, "-XX:MaxDirectMemorySize="), "m");
-            let limit = mib(
-                container["resources"]["limits"]["memory"].as_str().expect("text"),
-                "Mi",
-            );
-            assert!(limit >= used + 1024, "{limit} for {used}");
-            assert_eq!(
-                container["resources"]["requests"]["memory"],
-                container["resources"]["limits"]["memory"]
-            );
+    let mut processes = 0;
+    for settings in [settings(), prod(), dev()] {
+        let objects = objects(&settings);
+        for pod in pods(&objects) {
+            let in_memory: u64 = list(&pod["volumes"])
+                .iter()
+                .filter(|volume| volume["emptyDir"]["medium"] == "Memory")
+                .map(|volume| mib(volume["emptyDir"]["sizeLimit"].as_str().expect("a size"), "Mi"))
+                .sum();
+            for container in list(&pod["containers"]) {
+                let Some(options) = list(&container["env"])
+                    .iter()
+                    .filter_map(|variable| variable["value"].as_str())
+                    .find(|value| value.contains("-Xmx"))
+                else {
+                    continue;
+                };
+                processes += 1;
+                let tier = if container["name"] == "alluxio-worker" {
+                    in_memory
+                } else {
+                    0
+                };
+                let used =
+                    mib(flag(options, "-Xmx"), "m") + mib(flag(options, "-XX:MaxDirectMemorySize="), "m");
+                let limit = mib(
+                    container["resources"]["limits"]["memory"].as_str().expect("text"),
+                    "Mi",
+                );
+                assert!(limit >= used + tier + 1024, "{limit} for {used} and {tier}");
+                assert_eq!(
+                    container["resources"]["requests"]["memory"],
+                    container["resources"]["limits"]["memory"]
+                );
+            }
         }
     }
+    // Two processes in each worker, of two, two and one layouts; two in each of two masters; and two proxies.
+    assert_eq!(processes, 2 * 5 + 2 * 2 + 2);
 }
 
 #[test]
 fn what_a_node_cannot_do_without_has_priority_resources_and_tolerations() {
-    let objects = objects(&settings());
+    let objects = [objects(&prod()), objects(&dev())].concat();
     for set in of_kind(&objects, "DaemonSet") {
         let pod = &set["spec"]["template"]["spec"];
         assert_eq!(pod["priorityClassName"], "system-node-critical");
         assert!(!list(&pod["tolerations"]).is_empty());
+    }
+    for (kind, name) in [
+        ("StatefulSet", "alluxio-master"),
+        ("Deployment", "metrics-server"),
+        ("Deployment", "cluster-autoscaler"),
+    ] {
+        let pod = &named(&objects, kind, name)["spec"]["template"]["spec"];
+        assert_eq!(pod["priorityClassName"], "system-cluster-critical", "{name}");
     }
     for container in containers(&objects) {
         for amount in ["cpu", "memory"] {
@@ -218,7 +358,7 @@ fn what_a_node_cannot_do_without_has_priority_resources_and_tolerations() {
 
 #[test]
 fn images_have_a_version_and_containers_no_privileges() {
-    let objects = objects(&settings());
+    let objects = [objects(&prod()), objects(&dev())].concat();
     for container in containers(&objects) {
         let image = container["image"].as_str().expect("text");
         assert!(
@@ -232,7 +372,7 @@ fn images_have_a_version_and_containers_no_privileges() {
 
 #[test]
 fn nothing_but_the_lever_ends_a_worker_with_its_data() {
-    let objects = objects(&settings());
+    let objects = [objects(&settings()), objects(&dev())].concat();
     for set in of_kind(&objects, "DaemonSet") {
         if set["metadata"]["labels"]["role"] != "alluxio-worker" {
             continue;

@@ -5,11 +5,14 @@
 
 mod rendered;
 
-use rendered::{flag, list, named, objects, of_kind, provisioner_pod, settings, variable, worker_pods};
+use rendered::{
+    dev, flag, list, master_pod, named, objects, of_kind, pods, prod, provisioner_pod, settings, variable,
+    worker_pods,
+};
 use serde_json::{Value, json};
 use tidegate_domain::disks::{Disk, expected_cache_bytes};
 use tidegate_domain::names;
-use tidegate_manifests::{Error, JavaMemory, Settings, render};
+use tidegate_manifests::{AddOn, Error, JavaMemory, Layout, MasterSet, Settings, render};
 
 fn refused(settings: &Settings) -> String {
     render(settings)
@@ -19,35 +22,42 @@ fn refused(settings: &Settings) -> String {
 
 #[test]
 fn every_document_is_a_kubernetes_object_with_a_name() {
-    let objects = objects(&settings());
-    for object in &objects {
-        for field in [
-            &object["apiVersion"],
-            &object["kind"],
-            &object["metadata"]["name"],
-        ] {
-            assert!(field.as_str().is_some_and(|text| !text.is_empty()), "{object}");
+    for settings in [settings(), prod(), dev()] {
+        let objects = objects(&settings);
+        for object in &objects {
+            for field in [
+                &object["apiVersion"],
+                &object["kind"],
+                &object["metadata"]["name"],
+            ] {
+                assert!(field.as_str().is_some_and(|text| !text.is_empty()), "{object}");
+            }
         }
+        let identities: Vec<_> = objects.iter().map(identity).collect();
+        let mut unique = identities.clone();
+        unique.sort();
+        unique.dedup();
+        assert_eq!(unique.len(), identities.len(), "{identities:#?}");
     }
-    let identities: Vec<_> = objects
-        .iter()
-        .map(|object| {
-            format!(
-                "{} {} {}",
-                object["kind"], object["metadata"]["namespace"], object["metadata"]["name"]
-            )
-        })
-        .collect();
-    let mut unique = identities.clone();
-    unique.sort();
-    unique.dedup();
-    assert_eq!(unique.len(), identities.len(), "{identities:#?}");
+}
+
+fn identity(object: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let metadata = &object["metadata"];
+    format!(
+        "{} {}/{}",
+        text(&object["kind"]),
+        text(&metadata["namespace"]),
+        text(&metadata["name"])
+    )
 }
 
 #[test]
 fn nothing_of_a_template_is_left_in_the_text() {
-    let text = render(&settings()).expect("rendered");
-    assert!(!text.contains("{{") && !text.contains("{%") && !text.contains("{#"));
+    for settings in [settings(), prod(), dev()] {
+        let text = render(&settings).expect("rendered");
+        assert!(!text.contains("{{") && !text.contains("{%") && !text.contains("{#"));
+    }
 }
 
 #[test]
@@ -136,11 +146,13 @@ fn both_daemon_sets_run_under_the_startup_taint() {
 
 #[test]
 fn options_are_single_lines_as_the_entry_point_takes_only_the_first() {
-    let objects = objects(&settings());
+    let objects = [objects(&dev()), objects(&prod())].concat();
     let config = &named(&objects, "ConfigMap", "alluxio-config")["data"];
-    let containers = worker_pods(&objects)
-        .into_iter()
-        .flat_map(|pod| list(&pod["containers"]));
+    let containers = pods(&objects).into_iter().flat_map(|pod| {
+        list(&pod["initContainers"])
+            .iter()
+            .chain(list(&pod["containers"]))
+    });
     let mut values: Vec<_> = containers
         .flat_map(|container| list(&container["env"]))
         .map(|v| &v["value"])
@@ -178,6 +190,259 @@ fn one_master_is_named_and_several_are_listed() {
         "a:19998,b:19998"
     );
     assert!(!several.contains("hostname"));
+}
+
+fn cluster_options(objects: &[Value]) -> &str {
+    named(objects, "ConfigMap", "alluxio-config")["data"]["ALLUXIO_JAVA_OPTS"]
+        .as_str()
+        .expect("text")
+}
+
+#[test]
+fn workers_and_clients_find_the_masters_of_the_cluster_by_the_names_of_their_pods() {
+    let objects = objects(&prod());
+    let host = |ordinal: u32| format!("alluxio-master-{ordinal}.alluxio-master.alluxio.svc.cluster.local");
+    assert_eq!(
+        flag(cluster_options(&objects), "-Dalluxio.master.rpc.addresses="),
+        [0, 1, 2].map(|ordinal| host(ordinal) + ":19998").join(",")
+    );
+    let set = &named(&objects, "StatefulSet", "alluxio-master")["spec"];
+    assert_eq!(set["replicas"], 3);
+    let service = named(
+        &objects,
+        "Service",
+        set["serviceName"].as_str().expect("a service"),
+    );
+    assert_eq!(service["spec"]["clusterIP"], "None");
+    // Also of a master that is not ready: its own name is the first thing that it needs.
+    assert_eq!(service["spec"]["publishNotReadyAddresses"], true);
+    assert_eq!(service["spec"]["selector"], set["selector"]["matchLabels"]);
+    for container in list(&master_pod(&objects)["containers"]) {
+        for port in list(&container["ports"]) {
+            let published = list(&service["spec"]["ports"]).iter().any(|of_service| {
+                of_service["port"] == port["containerPort"] && of_service["name"] == port["name"]
+            });
+            assert!(published, "{port}");
+        }
+    }
+}
+
+#[test]
+fn three_masters_keep_a_quorum_on_three_nodes_and_one_keeps_its_journal_in_files() {
+    let several = objects(&prod());
+    let own_name = "$(POD_NAME).alluxio-master.alluxio.svc.cluster.local";
+    for (container, options) in [
+        (0, "ALLUXIO_MASTER_JAVA_OPTS"),
+        (1, "ALLUXIO_JOB_MASTER_JAVA_OPTS"),
+    ] {
+        let options = variable(&master_pod(&several)["containers"][container], options);
+        assert_eq!(flag(options, "-Dalluxio.master.hostname="), own_name);
+        assert_eq!(flag(options, "-Dalluxio.master.journal.type="), "EMBEDDED");
+        let members = flag(options, "-Dalluxio.master.embedded.journal.addresses=");
+        assert_eq!(members.split(',').count(), 3);
+        assert!(members.split(',').all(|member| member.ends_with(":19200")));
+    }
+    let affinity = &master_pod(&several)["affinity"]["podAntiAffinity"];
+    let apart = &affinity["requiredDuringSchedulingIgnoredDuringExecution"][0];
+    assert_eq!(apart["topologyKey"], "kubernetes.io/hostname");
+    let spread = &master_pod(&several)["topologySpreadConstraints"][0];
+    assert_eq!(spread["topologyKey"], names::ZONE_LABEL);
+    let budget = named(&several, "PodDisruptionBudget", "alluxio-master");
+    assert_eq!(budget["spec"]["maxUnavailable"], 1);
+
+    let one = objects(&dev());
+    let options = variable(&master_pod(&one)["containers"][0], "ALLUXIO_MASTER_JAVA_OPTS");
+    assert_eq!(flag(options, "-Dalluxio.master.journal.type="), "UFS");
+    assert!(!options.contains("embedded"));
+    assert_eq!(
+        flag(cluster_options(&one), "-Dalluxio.master.hostname="),
+        "alluxio-master-0.alluxio-master.alluxio.svc.cluster.local"
+    );
+}
+
+#[test]
+fn master_and_job_master_keep_their_journals_apart_and_format_them_once() {
+    for settings in [prod(), dev()] {
+        let objects = objects(&settings);
+        let pod = master_pod(&objects);
+        let folder = |container: &Value, name: &str| {
+            flag(variable(container, name), "-Dalluxio.master.journal.folder=").to_owned()
+        };
+        let master = folder(&pod["containers"][0], "ALLUXIO_MASTER_JAVA_OPTS");
+        let job_master = folder(&pod["containers"][1], "ALLUXIO_JOB_MASTER_JAVA_OPTS");
+        assert_ne!(master, job_master);
+        let format = &pod["initContainers"][0];
+        assert_eq!(folder(format, "ALLUXIO_JAVA_OPTS"), master);
+        let script = format["args"][0].as_str().expect("a script");
+        assert!(script.starts_with("test -e /journal/formatted ||"), "{script}");
+        assert!(
+            script.contains(&master) && script.contains(&job_master),
+            "{script}"
+        );
+        assert_eq!(
+            pod["containers"][0]["args"],
+            json!(["master-only", "--no-format"])
+        );
+    }
+}
+
+#[test]
+fn masters_get_the_options_that_make_a_drains_way_back_short() {
+    let objects = objects(&prod());
+    let master = &master_pod(&objects)["containers"][0];
+    let shared = list(&master["env"])
+        .iter()
+        .find(|variable| variable["name"] == "MASTER_OPTIONS")
+        .expect("the shared options");
+    let reference = &shared["valueFrom"]["configMapKeyRef"];
+    let config = named(&objects, "ConfigMap", reference["name"].as_str().expect("a name"));
+    let options = config["data"][reference["key"].as_str().expect("a key")].as_str();
+    assert!(options.is_some_and(|options| options.contains("alluxio.master.lost.worker.deletion.timeout=")));
+    assert!(variable(master, "ALLUXIO_MASTER_JAVA_OPTS").ends_with(" $(MASTER_OPTIONS)"));
+}
+
+#[test]
+fn a_master_stands_where_no_group_takes_its_node_away_and_may_be_there_before_any_worker() {
+    let objects = objects(&prod());
+    let pod = master_pod(&objects);
+    assert_eq!(pod["nodeSelector"], json!({ names::MASTER_LABEL: names::TRUE }));
+    assert!(
+        list(&pod["tolerations"])
+            .iter()
+            .any(|toleration| toleration["key"] == names::STARTUP_TAINT && toleration["operator"] == "Exists")
+    );
+    let template = &named(&objects, "StatefulSet", "alluxio-master")["spec"]["template"];
+    assert_eq!(
+        template["metadata"]["annotations"]["cluster-autoscaler.kubernetes.io/safe-to-evict"],
+        "false"
+    );
+}
+
+#[test]
+fn a_root_mount_that_is_a_directory_is_seen_by_all_that_read_and_write_it() {
+    let objects = objects(&dev());
+    let mut seen = Vec::new();
+    for pod in pods(&objects) {
+        for container in list(&pod["containers"]) {
+            if list(&container["volumeMounts"])
+                .iter()
+                .any(|mount| mount["mountPath"] == "/under-store")
+            {
+                seen.push(container["name"].as_str().expect("a name"));
+            }
+        }
+    }
+    assert_eq!(
+        seen,
+        [
+            "alluxio-worker",
+            "alluxio-job-worker",
+            "alluxio-master",
+            "alluxio-job-master"
+        ]
+    );
+    let elsewhere = render(&prod()).expect("rendered");
+    assert!(!elsewhere.contains("under-store"));
+}
+
+#[test]
+fn a_worker_in_memory_runs_where_the_group_says_so_and_has_no_claim() {
+    let objects = objects(&dev());
+    let set = named(&objects, "DaemonSet", "alluxio-worker-memory");
+    let pod = &set["spec"]["template"]["spec"];
+    // Not the lever: the drift check takes that off nodes without disks.
+    assert_eq!(pod["nodeSelector"], json!({ "alluxio-memory-worker": "true" }));
+    let tier = list(&pod["volumes"])
+        .iter()
+        .find(|volume| volume["name"] == "tier-0")
+        .expect("a tier");
+    assert_eq!(
+        tier["emptyDir"],
+        json!({ "medium": "Memory", "sizeLimit": "1024Mi" })
+    );
+    let options = variable(&pod["containers"][0], "ALLUXIO_WORKER_JAVA_OPTS");
+    assert_eq!(flag(options, "-Dalluxio.worker.tieredstore.level0.alias="), "MEM");
+    let quota: u64 = flag(options, "-Dalluxio.worker.tieredstore.level0.dirs.quota=")
+        .parse()
+        .expect("bytes");
+    assert!(quota < 1024 << 20, "{quota}");
+}
+
+#[test]
+fn the_proxy_answers_where_the_reference_has_it() {
+    let objects = objects(&prod());
+    let service = &named(&objects, "Service", "alluxio-proxy")["spec"];
+    assert_eq!(service["ports"][0]["port"], 39999);
+    let proxy = &named(&objects, "Deployment", "alluxio-proxy")["spec"];
+    assert_eq!(service["selector"], proxy["template"]["metadata"]["labels"]);
+    assert_eq!(
+        proxy["template"]["spec"]["containers"][0]["ports"][0]["containerPort"],
+        39999
+    );
+    assert_eq!(proxy["replicas"], 2);
+}
+
+#[test]
+fn the_autoscaler_is_of_the_clusters_minor() {
+    for (minor, version) in [("1.34", "1.34.5"), ("1.35", "1.35.2"), ("1.36", "1.36.1")] {
+        assert_eq!(
+            AddOn::cluster_autoscaler_image(minor).expect("known"),
+            format!("registry.k8s.io/autoscaling/cluster-autoscaler:v{version}")
+        );
+    }
+}
+
+#[test]
+fn metrics_are_served_by_the_pods_that_the_service_selects() {
+    let objects = objects(&prod());
+    let served = &named(&objects, "APIService", "v1beta1.metrics.k8s.io")["spec"]["service"];
+    let service = named(&objects, "Service", served["name"].as_str().expect("a name"));
+    assert_eq!(service["metadata"]["namespace"], served["namespace"]);
+    let pods = &named(&objects, "Deployment", "metrics-server")["spec"]["template"];
+    assert_eq!(service["spec"]["selector"], pods["metadata"]["labels"]);
+    let port = &pods["spec"]["containers"][0]["ports"][0];
+    assert_eq!(service["spec"]["ports"][0]["targetPort"], port["name"]);
+}
+
+#[test]
+fn the_record_holds_what_the_drift_check_has_rights_on_and_nothing_beside_it() {
+    let recorded = |settings: &Settings| {
+        let objects = objects(settings);
+        let record =
+            &named(&objects, "ConfigMap", names::MANIFESTS_RECORD)["data"][names::MANIFESTS_RECORD_KEY];
+        let held: Vec<Value> = serde_json::from_str(record.as_str().expect("text")).expect("JSON");
+        let held: Vec<_> = held.iter().map(identity).collect();
+        let beside: Vec<_> = objects
+            .iter()
+            .map(identity)
+            .filter(|object| !held.contains(object))
+            .collect();
+        (held, beside)
+    };
+    let (held, beside) = recorded(&settings());
+    assert_eq!(
+        beside,
+        [
+            "StorageClass /standard",
+            "ConfigMap kube-system/tidegate-manifests"
+        ]
+    );
+    let (with_all, beside) = recorded(&prod());
+    assert_eq!(with_all, held);
+    for object in [
+        "StatefulSet alluxio/alluxio-master",
+        "Deployment alluxio/alluxio-proxy",
+        "Deployment kube-system/metrics-server",
+        "Deployment kube-system/cluster-autoscaler",
+    ] {
+        assert!(beside.iter().any(|identity| identity == object), "{object}");
+    }
+    let (in_memory, _) = recorded(&dev());
+    assert!(
+        in_memory
+            .iter()
+            .any(|identity| identity == "DaemonSet alluxio/alluxio-worker-memory")
+    );
 }
 
 #[test]
@@ -260,6 +525,59 @@ fn settings_that_cannot_work_are_refused_in_one_sentence() {
                 ..base.clone()
             },
             "Alluxio master \"master\" is not a host and a port such as alluxio-master-0:19998",
+        ),
+        (
+            Settings {
+                masters: vec!["master:19998".into()],
+                ..prod()
+            },
+            "masters are named, and masters in the cluster are asked for: it is one or the other",
+        ),
+        (
+            Settings {
+                master_set: Some(MasterSet::new(2, "s3://bucket/".into())),
+                ..prod()
+            },
+            "2 masters are neither 1 nor 3, of which one may be away",
+        ),
+        (
+            Settings {
+                master_set: Some(MasterSet::new(1, "bucket".into())),
+                ..prod()
+            },
+            "root under store \"bucket\" is neither a URI such as s3://BUCKET/PREFIX nor a directory of the nodes",
+        ),
+        (
+            Settings {
+                master_set: Some(MasterSet::new(1, "/x y".into())),
+                ..prod()
+            },
+            "root under store \"/x y\" is neither a URI such as s3://BUCKET/PREFIX nor a directory of the nodes",
+        ),
+        (
+            Settings {
+                layouts: vec![Layout::memory(512), Layout::memory(1024)],
+                ..prod()
+            },
+            "disk layout memory is named twice",
+        ),
+        (
+            Settings {
+                add_ons: [prod().add_ons, prod().add_ons].concat(),
+                ..prod()
+            },
+            "the add-on of image registry.k8s.io/metrics-server/metrics-server:v0.9.0 is named twice",
+        ),
+        (
+            Settings {
+                add_ons: vec![AddOn::ClusterAutoscaler {
+                    image: "a".into(),
+                    cluster_name: "a,b".into(),
+                    region: "us-west-2".into(),
+                }],
+                ..prod()
+            },
+            "cluster name \"a,b\" is not letters, digits and hyphens",
         ),
         (
             Settings {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..alluxio import jvm
@@ -16,6 +16,7 @@ _WORKER_HEAP_MB = 96
 _JOB_WORKER_HEAP_MB = 80
 
 _ENTRY_POINT_VARIABLES = ("ALLUXIO_JAVA_OPTS", "ALLUXIO_WORKER_JAVA_OPTS", "ALLUXIO_JOB_WORKER_JAVA_OPTS")
+_SOCKET_DIRECTORY = "alluxio.worker.data.server.domain.socket.address"
 _EXPLICIT_TIER = "ALLUXIO_WORKER_TIEREDSTORE_LEVEL0_DIRS_PATH"
 
 
@@ -86,6 +87,20 @@ def alluxio_process(
         directories = tuple(Path(tier) / folder for tier in tier_directories(process))
         process = AlluxioProcess(process.main, process.properties, process.dropped_flags, directories)
     return process
+
+
+def with_short_socket_path(process: AlluxioProcess, directory: Path, link: Path) -> AlluxioProcess:
+    """The domain socket below ``directory`` is named by ``link``, which leads there.
+
+    A socket's path may have 107 characters (unix(7)); in a container it is short, on this machine it would not be.
+    """
+    properties = tuple(
+        (name, str(link / Path(value).relative_to(directory)))
+        if name == _SOCKET_DIRECTORY and Path(value).is_relative_to(directory)
+        else (name, value)
+        for name, value in process.properties
+    )
+    return replace(process, properties=properties)
 
 
 def tier_directories(process: AlluxioProcess) -> list[str]:

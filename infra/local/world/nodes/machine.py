@@ -37,6 +37,8 @@ class Settings:
     world: Path
     runtime: jvm.Runtime
     kubelet_version: str
+    short_path: Path
+    """Leads to the directory of all machines: see :func:`images.with_short_socket_path`."""
     discovery_seconds: float = 1.0
 
 
@@ -167,6 +169,7 @@ class Machine:
                 shutil.chown(directory, uid, gid)
         try:
             process = images.alluxio_process(container, environment, mounts, addresses.pod, home)
+            process = images.with_short_socket_path(process, self.directory.parent, self._settings.short_path)
         except images.UsageError as error:
             _say(log, f"Usage: COMMAND [COMMAND_OPTIONS]\n{error}")
             raise CannotStart("RunContainerError", str(error)) from None

@@ -11,6 +11,7 @@ import logging
 import os
 import random
 import shutil
+import tempfile
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,7 +72,8 @@ class Player:
         self._ec2 = Ec2(endpoints["aws"], endpoints["region"], endpoints["clusterName"])
         self._pod_addresses = _pod_addresses(endpoints["network"])
         version = (await self._cluster.acting_as().get("/version"))["gitVersion"]
-        self._settings = Settings(self.world, self._runtime, version, self.options.discovery)
+        link = _link_to_nodes(self.world, endpoints["network"])
+        self._settings = Settings(self.world, self._runtime, version, link, self.options.discovery)
         self._polling = asyncio.create_task(self._poll())
 
     async def stop(self) -> None:
@@ -83,6 +85,7 @@ class Player:
         await asyncio.gather(*(machine.end() for machine in self.machines.values()))
         if hasattr(self, "_cluster"):
             await self._cluster.close()
+        _unlink_nodes(self.world)
         (self.world / "pids" / "nodes").unlink(missing_ok=True)
 
     async def _poll(self) -> None:
@@ -158,9 +161,28 @@ def _pod_addresses(network: str):
     return itertools.cycle(str(address) for address in itertools.islice(upper.hosts(), 1, None))
 
 
+def short_path(network: str) -> Path:
+    """Of the directory of all machines. No other world has this network, so none has this name."""
+    return Path(tempfile.gettempdir()) / f"tidegate-{network.removesuffix('.0.0/16')}"
+
+
+def _link_to_nodes(world: Path, network: str) -> Path:
+    link = short_path(network)
+    link.unlink(missing_ok=True)
+    link.symlink_to(world / "nodes")
+    return link
+
+
+def _unlink_nodes(world: Path) -> None:
+    for link in Path(tempfile.gettempdir()).glob("tidegate-127.*"):
+        if link.is_symlink() and link.readlink() == world.resolve() / "nodes":
+            link.unlink(missing_ok=True)
+
+
 def clean(world: Path) -> None:
     """Undoes what a killed player left: processes, mounted disks."""
     end_recorded(world / "pids", "nodes")
+    _unlink_nodes(world)
     unmount_below(world / "nodes")
     for directory in (world / "nodes").glob("i-*"):
         with contextlib.suppress(OSError):

@@ -11,8 +11,8 @@ from typing import Any
 from . import node_object, probes
 from .api import Api, ApiError, Unreachable
 from .containers import Container, Runner
-from .pod_spec import Addresses
-from .volumes import NotYet, Volumes
+from .pod_spec import Addresses, mount_paths
+from .volumes import NotYet, Volumes, play_chown
 
 Object = dict[str, Any]
 
@@ -106,6 +106,8 @@ class Pod:
 
     async def _live(self) -> None:
         await self._prepare()
+        for init in self.object["spec"].get("initContainers", []):
+            play_chown(init, mount_paths(init, self._prepared))
         self._mounted = True
         await asyncio.gather(*(container.run(self._supervised) for container in self.containers))
 
@@ -262,7 +264,7 @@ class Pod:
         }
 
     def _played_init(self, spec: Object) -> Object:
-        """Init containers are played as done at once."""
+        """Init containers count as done at once; of what they do only a chown is played, before the containers start."""
         times = {"startedAt": self._start_time, "finishedAt": self._start_time}
         return {
             "name": spec["name"],

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,21 @@ class Volumes:
     def release(self, pod: Object) -> None:
         """The pod is gone, and what it had to itself. Claims are the cluster's business."""
         shutil.rmtree(self._root / "var/lib/kubelet/pods" / pod["metadata"]["uid"], ignore_errors=True)
+
+
+def play_chown(container: Object, mounts: Mapping[str, Path]) -> bool:
+    """Does what an init container does that runs ``chown UID:GID PATH...``; False for any other, which is not played.
+
+    Without root every process of a pod is the caller's own, and so is every directory.
+    """
+    match container.get("command", []):
+        case ["chown", str(owner), *paths] if paths and re.fullmatch(r"\d+:\d+", owner):
+            uid, gid = map(int, owner.split(":"))
+            for path in paths:
+                if path in mounts and os.geteuid() == 0:
+                    os.chown(mounts[path], uid, gid)
+            return True
+    return False
 
 
 def apply_group(directory: Path, pod: Object) -> None:

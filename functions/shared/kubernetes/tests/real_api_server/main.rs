@@ -3,6 +3,7 @@
 //! Needs `KUBECONFIG` of an administrator of a cluster that may be written to, such as the local world's.
 
 mod login;
+mod manifests;
 mod nodes;
 mod objects;
 mod pods;
