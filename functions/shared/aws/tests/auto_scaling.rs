@@ -3,7 +3,8 @@
 mod endpoint;
 
 use endpoint::{Answer, Endpoint};
-use tidegate_aws::Groups;
+use tidegate_aws::{GroupListing, Groups};
+use tidegate_domain::bootstrap::{GroupTypes, TypeSource};
 use tidegate_domain::error::{Error, ErrorName};
 use tidegate_domain::ports::{AutoScaling, GroupHook, Membership};
 use tidegate_domain::subject::InstanceId;
@@ -204,4 +205,55 @@ async fn an_endpoint_that_is_away_is_unavailable_and_the_reason_is_told() {
         }
     };
     assert_eq!(error.name, ErrorName::AwsUnavailable, "{error}");
+}
+
+async fn launched(settings: &str) -> Vec<TypeSource> {
+    let endpoint = Endpoint::with([group(settings)]);
+    let listing = GroupListing::new(&endpoint.configuration());
+    let mut types = listing
+        .launched_types(&["nvme-nodes".into()])
+        .await
+        .unwrap_or_else(|error| unreachable!("{error}"));
+    types.remove("nvme-nodes").unwrap_or_default()
+}
+
+fn template(id: &str, version: &str) -> TypeSource {
+    TypeSource::LaunchTemplate {
+        id: id.into(),
+        version: version.into(),
+    }
+}
+
+#[tokio::test]
+async fn a_group_launches_what_its_launch_template_names() {
+    let found = launched(
+        "<LaunchTemplate><LaunchTemplateId>lt-1</LaunchTemplateId><Version>3</Version></LaunchTemplate>",
+    )
+    .await;
+    assert_eq!(found, [template("lt-1", "3")]);
+    let unversioned =
+        launched("<LaunchTemplate><LaunchTemplateId>lt-1</LaunchTemplateId></LaunchTemplate>").await;
+    assert_eq!(unversioned, [template("lt-1", "$Default")]);
+}
+
+#[tokio::test]
+async fn a_mixed_group_launches_the_types_that_win_over_its_template() {
+    let base = "<LaunchTemplateSpecification><LaunchTemplateId>lt-1</LaunchTemplateId><Version>1</Version>\
+                </LaunchTemplateSpecification>";
+    let mixed = |overrides: &str| {
+        format!(
+            "<MixedInstancesPolicy><LaunchTemplate>{base}<Overrides>{overrides}</Overrides></LaunchTemplate>\
+             </MixedInstancesPolicy>"
+        )
+    };
+    assert_eq!(launched(&mixed("")).await, [template("lt-1", "1")]);
+    let overrides = "<member><InstanceType>m5d.4xlarge</InstanceType></member>\
+                     <member><LaunchTemplateSpecification><LaunchTemplateId>lt-2</LaunchTemplateId><Version>9</Version>\
+                     </LaunchTemplateSpecification></member>\
+                     <member><InstanceRequirements><VCpuCount><Min>8</Min></VCpuCount></InstanceRequirements></member>";
+    assert_eq!(
+        launched(&mixed(overrides)).await,
+        [TypeSource::Type("m5d.4xlarge".into()), template("lt-2", "9")],
+        "what only attributes describe has no type"
+    );
 }

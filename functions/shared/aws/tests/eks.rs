@@ -5,6 +5,7 @@ mod endpoint;
 use endpoint::{Answer, Endpoint};
 use tidegate_aws::EksCluster;
 use tidegate_domain::api_server::{ApiServer, ApiServers};
+use tidegate_domain::bootstrap::{KnownCluster, KnownClusters};
 use tidegate_domain::error::ErrorName;
 
 #[tokio::test]
@@ -49,4 +50,48 @@ async fn a_cluster_that_does_not_exist_is_refused() {
         .expect_err("no cluster");
     assert_eq!(error.name, ErrorName::AwsRefused, "{error}");
     assert!(error.message.contains("No cluster found"), "{error}");
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_looked_at_may_be_absent_or_have_no_endpoint_yet() {
+    let endpoint = Endpoint::with([
+        Answer::ok(r#"{"cluster":{"name":"tidegate","status":"CREATING","version":"1.35"}}"#),
+        Answer::With(
+            404,
+            r#"{"__type":"ResourceNotFoundException","message":"No cluster found for name: tidegate."}"#
+                .into(),
+        ),
+    ]);
+    let cluster = EksCluster::new(&endpoint.configuration(), "tidegate");
+    let creating = KnownCluster {
+        version: "1.35".into(),
+        status: "CREATING".into(),
+        api_server: None,
+    };
+    assert_eq!(cluster.cluster().await, Ok(Some(creating)));
+    assert_eq!(cluster.cluster().await, Ok(None));
+}
+
+#[tokio::test]
+async fn each_managed_node_group_is_told_with_its_auto_scaling_group() {
+    let endpoint = Endpoint::with([
+        Answer::ok(r#"{"nodegroups":["nvme-nodes"]}"#),
+        Answer::ok(
+            r#"{"nodegroup":{"nodegroupName":"nvme-nodes","status":"ACTIVE","instanceTypes":["m5d.4xlarge"],
+                "scalingConfig":{"minSize":3,"maxSize":10,"desiredSize":6},
+                "resources":{"autoScalingGroups":[{"name":"eks-nvme-nodes-1"}]}}}"#,
+        ),
+    ]);
+    let cluster = EksCluster::new(&endpoint.configuration(), "tidegate");
+    let groups = cluster
+        .node_groups()
+        .await
+        .unwrap_or_else(|error| unreachable!("{error}"));
+    assert_eq!(groups.len(), 1);
+    assert_eq!(
+        (groups[0].min_size, groups[0].desired_size, groups[0].max_size),
+        (3, 6, 10)
+    );
+    assert_eq!(groups[0].auto_scaling_groups, ["eks-nvme-nodes-1"]);
+    assert!(endpoint.requests()[1].starts_with("GET /clusters/tidegate/node-groups/nvme-nodes "));
 }
