@@ -101,7 +101,10 @@ async fn every_manifest_of_a_cluster_without_disks_is_accepted() {
 #[tokio::test]
 #[ignore = "needs the local world"]
 async fn every_manifest_beside_masters_elsewhere_is_accepted() {
-    let masters = vec!["master-0.example.com:19998".into(), "master-1.example.com:19998".into()];
+    let masters = vec![
+        "master-0.example.com:19998".into(),
+        "master-1.example.com:19998".into(),
+    ];
     let (asked, refused) = refused(&Settings::new(layouts(&["2x300g"]), masters)).await;
     assert!(asked > 40, "{asked}");
     assert_eq!(refused, [""; 0]);
