@@ -53,7 +53,8 @@ impl Default for World {
             instance_type: "m5d.4xlarge",
             group_exists: true,
             alluxio: true,
-            objects: BTreeMap::new(),
+            // The add-on of the cluster, which makes the volumes of the class standard.
+            objects: BTreeMap::from([("CSIDriver ebs.csi.aws.com".to_owned(), json!({}))]),
             stuck: Vec::new(),
             applied: Vec::new(),
             hooks: Vec::new(),
@@ -270,9 +271,11 @@ async fn everything_is_applied_in_order_and_the_record_comes_last() {
         answer["progress"]["verified"],
         json!([
             "rights",
-            "storage-classes",
+            "fast-disks",
+            "standard",
             "local-volume-provisioner",
-            "alluxio",
+            "alluxio-config",
+            "alluxio-workers",
             "record"
         ])
     );
@@ -329,6 +332,18 @@ async fn a_step_that_is_not_ready_holds_the_next_back_and_says_what_it_waits_for
     assert!(
         world.0.borrow().hooks.is_empty(),
         "no instance waits in a hook that nothing completes"
+    );
+}
+
+#[tokio::test]
+async fn a_class_whose_driver_is_missing_is_waited_for() {
+    let world = World::default();
+    world.0.borrow_mut().objects.clear();
+    let answer = asked(&world, &json!({})).await;
+    assert_eq!(answer["outcome"], "waiting", "{answer:#}");
+    assert_eq!(
+        answer["reason"],
+        "step standard: StorageClass standard: there is no CSIDriver ebs.csi.aws.com"
     );
 }
 

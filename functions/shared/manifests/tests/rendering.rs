@@ -335,10 +335,10 @@ fn a_root_mount_that_is_a_directory_is_seen_by_all_that_read_and_write_it() {
     assert_eq!(
         seen,
         [
+            "alluxio-master",
+            "alluxio-job-master",
             "alluxio-worker",
             "alluxio-job-worker",
-            "alluxio-master",
-            "alluxio-job-master"
         ]
     );
     let elsewhere = render(&prod()).expect("rendered");
@@ -495,6 +495,7 @@ fn another_namespace_is_the_workers_and_that_of_the_rights_on_them() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn settings_that_cannot_work_are_refused_in_one_sentence() {
     let base = settings();
     for (settings, sentence) in [
