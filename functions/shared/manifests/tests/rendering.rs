@@ -529,6 +529,35 @@ fn settings_that_cannot_work_are_refused_in_one_sentence() {
         ),
         (
             Settings {
+                namespace: "Cache".into(),
+                ..base.clone()
+            },
+            "namespace \"Cache\" is not a Kubernetes name",
+        ),
+        (
+            Settings {
+                alluxio_image: "a b".into(),
+                ..base.clone()
+            },
+            "image \"a b\" is not the name of an image",
+        ),
+        (
+            Settings {
+                properties: vec![("x".into(), "$(rm)".into())],
+                ..base
+            },
+            "Alluxio property \"x=$(rm)\" is not a name and a value without spaces, quotes, backslashes, $ and backticks",
+        ),
+    ] {
+        assert_eq!(refused(&settings), sentence);
+    }
+}
+
+#[test]
+fn a_cluster_that_cannot_come_up_is_refused_in_one_sentence() {
+    for (settings, sentence) in [
+        (
+            Settings {
                 masters: vec!["master:19998".into()],
                 ..prod()
             },
@@ -579,27 +608,6 @@ fn settings_that_cannot_work_are_refused_in_one_sentence() {
                 ..prod()
             },
             "cluster name \"a,b\" is not letters, digits and hyphens",
-        ),
-        (
-            Settings {
-                namespace: "Cache".into(),
-                ..base.clone()
-            },
-            "namespace \"Cache\" is not a Kubernetes name",
-        ),
-        (
-            Settings {
-                alluxio_image: "a b".into(),
-                ..base.clone()
-            },
-            "image \"a b\" is not the name of an image",
-        ),
-        (
-            Settings {
-                properties: vec![("x".into(), "$(rm)".into())],
-                ..base
-            },
-            "Alluxio property \"x=$(rm)\" is not a name and a value without spaces, quotes, backslashes, $ and backticks",
         ),
     ] {
         assert_eq!(refused(&settings), sentence);

@@ -1,5 +1,7 @@
 //! The manifests of `infra/kubernetes`, each judged by the API server without being made.
 
+#![allow(clippy::expect_used, reason = "part of tests")]
+
 use kube::api::{Api, DynamicObject, Patch, PatchParams, ValidationDirective};
 use kube::core::{GroupVersionKind, TypeMeta};
 use kube::discovery::{Scope, pinned_kind};
