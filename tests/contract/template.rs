@@ -180,7 +180,7 @@ fn a_function_gets_exactly_the_settings_that_it_reads() {
 /// The names in `settings.text("X")`, `number("X")`, `number::<u32>("X")` and `list("X")`.
 fn settings(source: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    for method in [".text", ".number", ".list", ".switch"] {
+    for method in [".text", ".number", ".list", ".switch", ".optional"] {
         for rest in source.split(method).skip(1) {
             let literal = rest
                 .split_once('(')

@@ -23,7 +23,7 @@ use tidegate_domain::error::{Error, ErrorName, Result};
 use tidegate_domain::outcome::{Answer, BootstrapOutcome};
 use tidegate_domain::ports::{Clock, Instances};
 use tidegate_lambda::{Call, Reply, Serve};
-use tidegate_manifests::{Layout, Settings};
+use tidegate_manifests::{AddOn, Layout, Settings};
 
 /// No step is begun after so long: a function has 30 s, and the next call goes on.
 const LAST_BEGINNING: SignedDuration = SignedDuration::from_secs(15);
@@ -52,6 +52,8 @@ pub struct BootstrapCluster<Eks, Connect, Groups, Ec2, Master, C> {
     pub scope: Scope,
     /// What the manifests are rendered with; the disk layouts are those of the groups' instance types.
     pub manifests: Settings,
+    /// What the cluster gets beside Alluxio.
+    pub add_ons: AddOns,
     /// The groups that are looked after.
     pub group_names: Vec<String>,
     /// The cluster's name.
@@ -60,6 +62,19 @@ pub struct BootstrapCluster<Eks, Connect, Groups, Ec2, Master, C> {
     pub watch_seconds: u32,
     /// How long setting up may take.
     pub limit_seconds: u32,
+}
+
+/// What the cluster gets beside Alluxio.
+#[derive(Clone, Debug, Default)]
+pub struct AddOns {
+    /// [`AddOn::METRICS_SERVER`], [`AddOn::CLUSTER_AUTOSCALER`], or `none`.
+    pub names: Vec<String>,
+    /// Image of metrics-server.
+    pub metrics_server_image: String,
+    /// Image of Cluster Autoscaler; none for the one of the cluster's minor.
+    pub cluster_autoscaler_image: Option<String>,
+    /// Where the cluster is.
+    pub region: String,
 }
 
 /// The call.
@@ -157,7 +172,7 @@ where
             );
             return Ok(Answer::new(BootstrapOutcome::Incomplete, reason, facts));
         }
-        let steps = self.steps(&facts.disk_layouts)?;
+        let steps = self.steps(&facts.disk_layouts, &version)?;
         if request.plan {
             return self.plan(&cluster, &steps, &seen, facts).await;
         }
@@ -305,7 +320,7 @@ where
         Ok(disks)
     }
 
-    fn steps(&self, layouts: &[String]) -> Result<Vec<tidegate_manifests::Step>> {
+    fn steps(&self, layouts: &[String], version: &str) -> Result<Vec<tidegate_manifests::Step>> {
         let invalid =
             |error: tidegate_manifests::Error| Error::new(ErrorName::InvalidInput, error.to_string());
         let mut settings = self.manifests.clone();
@@ -314,7 +329,36 @@ where
             .map(|layout| Layout::parse(layout))
             .collect::<std::result::Result<_, _>>()
             .map_err(invalid)?;
+        settings.add_ons = self.add_ons(version)?;
         tidegate_manifests::steps(&settings).map_err(invalid)
+    }
+
+    fn add_ons(&self, version: &str) -> Result<Vec<AddOn>> {
+        let wanted = self.add_ons.names.iter().filter(|name| *name != "none");
+        wanted
+            .map(|name| match name.as_str() {
+                AddOn::METRICS_SERVER => Ok(AddOn::MetricsServer {
+                    image: self.add_ons.metrics_server_image.clone(),
+                }),
+                AddOn::CLUSTER_AUTOSCALER => {
+                    let of_the_minor = || {
+                        AddOn::cluster_autoscaler_image(version)
+                            .map_err(|error| Error::new(ErrorName::InvalidInput, error.to_string()))
+                    };
+                    let image = self.add_ons.cluster_autoscaler_image.clone();
+                    Ok(AddOn::ClusterAutoscaler {
+                        image: image.map_or_else(of_the_minor, Ok)?,
+                        cluster_name: self.cluster_name.clone(),
+                        region: self.add_ons.region.clone(),
+                    })
+                }
+                other => Err(Error::invalid(
+                    "ADD_ONS",
+                    format_args!("{other:?}"),
+                    "metrics-server, cluster-autoscaler or none",
+                )),
+            })
+            .collect()
     }
 
     /// Hooks and retention, as the drift check would set them right, but at once.

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use bootstrap_cluster::BootstrapCluster;
+use bootstrap_cluster::{AddOns, BootstrapCluster};
 use tidegate_domain::api_server::ApiServer;
 use tidegate_domain::drift::Scope;
 use tidegate_lambda::{Settings, SystemClock, serve};
@@ -36,6 +36,12 @@ async fn main() -> ExitCode {
                 namespace: settings.text("ALLUXIO_NAMESPACE")?,
             },
             manifests,
+            add_ons: AddOns {
+                names: settings.list("ADD_ONS")?,
+                metrics_server_image: settings.text("METRICS_SERVER_IMAGE")?,
+                cluster_autoscaler_image: settings.optional("CLUSTER_AUTOSCALER_IMAGE"),
+                region: tidegate_wiring::region(&settings)?,
+            },
             group_names: settings.list("AUTO_SCALING_GROUPS")?,
             cluster_name,
             watch_seconds: settings.number("WATCH_SECONDS")?,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bootstrap_cluster::BootstrapCluster;
+use bootstrap_cluster::{AddOns, BootstrapCluster};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tidegate_domain::api_server::ApiServer;
@@ -236,6 +236,10 @@ impl ClusterView for World {
 }
 
 async fn asked(world: &World, more: &Value) -> Value {
+    asked_with(world, AddOns::default(), more).await
+}
+
+async fn asked_with(world: &World, add_ons: AddOns, more: &Value) -> Value {
     let connecting = world.clone();
     let function = BootstrapCluster {
         eks: world.clone(),
@@ -250,6 +254,7 @@ async fn asked(world: &World, more: &Value) -> Value {
             namespace: "alluxio".into(),
         },
         manifests: Settings::new(Vec::new(), vec!["m:19998".into()]),
+        add_ons,
         group_names: vec!["nvme-nodes".into()],
         cluster_name: "prod".into(),
         watch_seconds: 10,
@@ -345,6 +350,24 @@ async fn a_class_whose_driver_is_missing_is_waited_for() {
         answer["reason"],
         "step standard: StorageClass standard: there is no CSIDriver ebs.csi.aws.com"
     );
+}
+
+#[tokio::test]
+async fn the_add_ons_that_are_asked_for_come_before_alluxio_in_the_version_of_the_cluster() {
+    let world = World::default();
+    let add_ons = AddOns {
+        names: vec!["metrics-server".into(), "cluster-autoscaler".into()],
+        metrics_server_image: "registry.k8s.io/metrics-server/metrics-server:v0.9.0".into(),
+        cluster_autoscaler_image: None,
+        region: "us-west-2".into(),
+    };
+    let answer = asked_with(&world, add_ons, &json!({"input": {"plan": true}})).await;
+    let changes = answer["would"].to_string();
+    let place = |name: &str| changes.find(name).unwrap_or_else(|| panic!("{name}: {changes}"));
+    assert!(
+        place("Deployment kube-system/metrics-server") < place("Deployment kube-system/cluster-autoscaler")
+    );
+    assert!(place("Deployment kube-system/cluster-autoscaler") < place("alluxio-worker-2x300g"));
 }
 
 #[tokio::test]

@@ -26,9 +26,13 @@ impl<Lookup: Fn(&str) -> Option<String>> Settings<Lookup> {
 
     /// A text that may not be missing or empty.
     pub fn text(&self, name: &str) -> Result<String> {
-        (self.lookup)(name)
-            .filter(|value| !value.is_empty())
+        self.optional(name)
             .ok_or_else(|| Error::invalid(name, "an empty or missing value", "a text"))
+    }
+
+    /// A text; none where it is missing or empty.
+    pub fn optional(&self, name: &str) -> Option<String> {
+        (self.lookup)(name).filter(|value| !value.is_empty())
     }
 
     /// A whole number, such as of seconds.
@@ -74,6 +78,15 @@ mod tests {
         assert_eq!(
             error.message,
             "CLUSTER_NAME: an empty or missing value is not a text"
+        );
+    }
+
+    #[test]
+    fn an_empty_setting_that_may_be_missing_is_none() {
+        assert_eq!(settings("").optional("CLUSTER_AUTOSCALER_IMAGE"), None);
+        assert_eq!(
+            settings("a").optional("CLUSTER_AUTOSCALER_IMAGE"),
+            Some("a".into())
         );
     }
 

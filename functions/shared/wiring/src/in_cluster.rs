@@ -27,11 +27,14 @@ pub struct InCluster<Make, F> {
     made: RefCell<Option<(ApiServer, Rc<F>)>>,
 }
 
+/// The region that this process runs in: set by Lambda itself.
+pub fn region(settings: &Settings) -> Result<String> {
+    settings.text("AWS_REGION")
+}
+
 /// The EKS login of this process's role at that cluster.
 pub fn login(settings: &Settings, cluster: &str) -> Result<EksLogin> {
-    // Set by Lambda itself.
-    let region = settings.text("AWS_REGION")?;
-    Ok(EksLogin::from_environment(&region, cluster))
+    Ok(EksLogin::from_environment(&region(settings)?, cluster))
 }
 
 /// Connects a function to an API server; no request is made yet.

@@ -3,7 +3,7 @@
 
 mod in_cluster;
 
-pub use in_cluster::{InCluster, connect, login};
+pub use in_cluster::{InCluster, connect, login, region};
 
 use tidegate_alluxio::{AlluxioMaster, Login};
 use tidegate_aws::{EksCluster, RunningExecutions};
