@@ -100,7 +100,10 @@ number() {
 rust() { cargo nextest run --config-file tests/nextest.toml --release --locked "$@"; }
 # asl-validator takes one definition at a time.
 definitions() { for file in statemachine/*.asl.json; do asl-validator --json-path "$file" || return 1; done; }
-template() { cfn-lint infra/template.yaml && (cd infra && sam validate --lint --template template.yaml); }
+template() {
+    cfn-lint infra/template.yaml infra/cluster.yaml && (cd infra && sam validate --lint --template template.yaml &&
+        sam validate --lint --template cluster.yaml)
+}
 
 world_up() {
     local groups
