@@ -143,7 +143,7 @@ if [[ "$what" != world ]]; then
     infra/local/setup/artifacts.sh restore
     run formatting cargo fmt --all --check
     run lints cargo clippy --release --locked --workspace --all-targets -- -D warnings
-    run python-lints ruff check --no-cache infra/local tests
+    run python-lints ruff check --no-cache infra tests
     run dependencies cargo deny --offline check licenses bans sources
     run build make build
     run unit-and-contract rust --workspace -E 'not binary(e2e)'
