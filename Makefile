@@ -18,7 +18,7 @@ tools = tools=$$(infra/local/setup/install.sh); export TIDEGATE_TOOLS=$$tools PA
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
 
 .PHONY: tools
 tools: ## install the pinned tools of the local world (idempotent)
@@ -47,6 +47,33 @@ package: ## the functions for AWS (arm64; ARGS="--x86-64" for the other), before
 	@$(tools)
 	zig=$$(infra/local/setup/cross.sh); export PATH="$$zig:$$PATH"
 	cargo lambda build --release --locked --workspace --lambda-dir target/lambda $(or $(ARGS),--arm64)
+
+# Of deploy, deploy-cluster and destroy: which of samples/samconfig.toml.
+expect-environment = test -n "$(ENVIRONMENT)" || { echo "ENVIRONMENT is empty: expected one of samples/samconfig.toml, such as ENVIRONMENT=dev" >&2; exit 2; }
+
+.PHONY: deploy-cluster
+deploy-cluster: ## a network and an EKS cluster in your AWS account (ENVIRONMENT=prod ARGS="PublicAccessCidrs=203.0.113.7/32")
+	@$(expect-environment)
+	$(tools)
+	python3 infra/deploy.py cluster "$(ENVIRONMENT)" $(ARGS)
+
+.PHONY: deploy
+deploy: ## the functions in your AWS account (ENVIRONMENT=prod ARGS="DrainLimitSeconds=7200")
+	@$(expect-environment)
+	$(MAKE) package ARGS="$(if $(findstring Architecture=x86_64,$(ARGS)),--x86-64,--arm64)"
+	$(tools)
+	python3 infra/deploy.py functions "$(ENVIRONMENT)" $(ARGS)
+
+.PHONY: destroy
+destroy: ## both stacks away (ENVIRONMENT=dev CONFIRM=the cluster's name ARGS="--accept-data-loss")
+	@$(expect-environment)
+	$(tools)
+	python3 infra/deploy.py destroy "$(ENVIRONMENT)" --confirm "$(CONFIRM)" $(ARGS)
+
+.PHONY: cluster-user-data
+cluster-user-data: ## write infra/user-data into infra/cluster.yaml
+	@$(tools)
+	python3 infra/embed_user_data.py
 
 .PHONY: up
 up: build ## start the local world; says how to talk to it

@@ -101,11 +101,14 @@ number() {
 }
 
 rust() { cargo nextest run --config-file tests/nextest.toml --release --locked "$@"; }
-# asl-validator takes one definition at a time.
 # Licences are read off the crates of every platform, also of those that nothing here is built for.
 dependencies() { cargo fetch --locked && cargo deny --offline check licenses bans sources; }
+# asl-validator takes one definition at a time.
 definitions() { for file in statemachine/*.asl.json; do asl-validator --json-path "$file" || return 1; done; }
-template() { cfn-lint infra/template.yaml && (cd infra && sam validate --lint --template template.yaml); }
+template() {
+    cfn-lint infra/template.yaml infra/cluster.yaml && (cd infra && sam validate --lint --template template.yaml &&
+        sam validate --lint --template cluster.yaml)
+}
 
 # world_up [JOIN_LIMIT_SECONDS]
 world_up() {
@@ -159,7 +162,7 @@ if [[ "$what" != world ]]; then
     infra/local/setup/artifacts.sh restore
     run formatting cargo fmt --all --check
     run lints cargo clippy --release --locked --workspace --all-targets -- -D warnings
-    run python-lints ruff check --no-cache infra/local tests
+    run python-lints ruff check --no-cache infra tests
     run dependencies dependencies
     run build make build
     run unit-and-contract rust --workspace -E 'not binary(e2e)'

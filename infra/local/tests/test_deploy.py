@@ -1,0 +1,221 @@
+"""infra/deploy.py: what it asks the AWS and SAM command lines for, which are played here, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+GROUP = "eks-tidegate-prod-nodes-88c60da1-1ce8-6e70-b535-28efb29bcfab"
+# Notes what it was asked, and answers from a file; a stack that is not there is an error, as in the AWS CLI.
+PLAYED = """#!{python}
+import json, os, pathlib, sys
+here = pathlib.Path(__file__).parent
+asked = [pathlib.Path(__file__).name, *sys.argv[1:]]
+with (here / "asked").open("a") as log:
+    log.write(json.dumps(asked) + "\\n")
+answers = json.loads((here / "answers.json").read_text())
+key = " ".join(asked[1:3])
+if key == "cloudformation describe-stacks":
+    stack = asked[asked.index("--stack-name") + 1]
+    if stack not in answers["stacks"]:
+        sys.exit(f"An error occurred (ValidationError): Stack with id {{stack}} does not exist")
+    print(json.dumps({{"Stacks": [answers["stacks"][stack]]}}))
+elif key in answers:
+    print(json.dumps(answers[key]))
+sys.exit(answers.get("exit " + key, 0))
+"""
+
+
+def outputs(**given: str) -> dict[str, Any]:
+    return {"Outputs": [{"OutputKey": key, "OutputValue": value} for key, value in given.items()]}
+
+
+CLUSTER_STACK = outputs(
+    ClusterName="tidegate-prod", NodeGroupName="tidegate-prod-nodes", SubnetIds="subnet-1,subnet-2", SecurityGroupIds="sg-1"
+)
+FUNCTIONS_STACK = {
+    "Parameters": [
+        {"ParameterKey": "AutoScalingGroupNames", "ParameterValue": GROUP},
+        {"ParameterKey": "JoinHookName", "ParameterValue": "tidegate-node-join"},
+        {"ParameterKey": "DrainHookName", "ParameterValue": "tidegate-node-drain"},
+    ]
+}
+
+
+@dataclass
+class Cloud:
+    """The two command lines, with what they answer."""
+
+    directory: Path
+    samples: Path
+    answers: dict[str, Any]
+
+    def deploy(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        (self.directory / "answers.json").write_text(json.dumps(self.answers))
+        environment = os.environ | {"PATH": f"{self.directory}:{os.environ['PATH']}", "TIDEGATE_SAMPLES": str(self.samples)}
+        environment.pop("AWS_ENDPOINT_URL", None)
+        command = [sys.executable, str(CHECKOUT / "infra/deploy.py"), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+    def asked(self) -> list[list[str]]:
+        log = self.directory / "asked"
+        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+    def changes(self) -> list[str]:
+        """What was asked that changes anything, in short."""
+        return [" ".join(each[:3]) for each in self.asked() if not each[2].startswith(("describe", "wait"))]
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Cloud:
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    for name in ("aws", "sam"):
+        (directory / name).write_text(PLAYED.format(python=sys.executable))
+        (directory / name).chmod(0o755)
+    samples = tmp_path / "samples"
+    shutil.copytree(CHECKOUT / "samples", samples)
+    group = {"AutoScalingGroupName": GROUP, "Instances": []}
+    answers = {
+        "stacks": {"tidegate-prod-cluster": CLUSTER_STACK, "tidegate-prod": FUNCTIONS_STACK},
+        "eks describe-nodegroup": {
+            "nodegroup": {"resources": {"autoScalingGroups": [{"name": GROUP}]}, "scalingConfig": {"desiredSize": 7}}
+        },
+        "autoscaling describe-auto-scaling-groups": {"AutoScalingGroups": [group]},
+        "autoscaling describe-lifecycle-hooks": {
+            "LifecycleHooks": [
+                {"LifecycleHookName": "Terminate-LC-Hook"},
+                {"LifecycleHookName": "tidegate-node-drain"},
+                {"LifecycleHookName": "tidegate-node-join"},
+            ]
+        },
+    }
+    return Cloud(directory, samples, answers)
+
+
+def parameters(command: list[str]) -> dict[str, str]:
+    given = command[command.index("--parameter-overrides") + 1 :]
+    return dict(each.split("=", 1) for each in given)
+
+
+def test_a_cluster_is_made_with_the_sample_and_what_is_said_beside_it(cloud: Cloud) -> None:
+    cloud.answers["stacks"] = {}
+    done = cloud.deploy("cluster", "prod", "PublicAccessCidrs=203.0.113.7/32")
+    assert done.returncode == 0, done.stderr
+    command = cloud.asked()[-1]
+    assert command[:5] == ["aws", "cloudformation", "deploy", "--region", "us-west-2"]
+    assert command[command.index("--stack-name") + 1] == "tidegate-prod-cluster"
+    sample = json.loads((CHECKOUT / "samples/cluster/prod.json").read_text())["Parameters"]
+    assert parameters(command) == sample | {"PublicAccessCidrs": "203.0.113.7/32"}
+
+
+def test_a_cluster_that_has_grown_is_not_made_smaller_by_an_update(cloud: Cloud) -> None:
+    assert cloud.deploy("cluster", "prod").returncode == 0
+    assert parameters(cloud.asked()[-1])["NodesDesired"] == "7"
+    assert cloud.deploy("cluster", "prod", "NodesDesired=4").returncode == 0
+    assert parameters(cloud.asked()[-1])["NodesDesired"] == "4"
+
+
+def test_two_names_of_one_cluster_are_refused(cloud: Cloud) -> None:
+    (cloud.samples / "cluster/prod.json").write_text('{"Parameters": {"ClusterName": "emr-spark-alluxio"}}')
+    done = cloud.deploy("cluster", "prod")
+    assert done.returncode == 1 and not cloud.asked()
+    assert "'emr-spark-alluxio'" in done.stderr and "'tidegate-prod'" in done.stderr and "expected one name" in done.stderr
+
+
+def test_functions_learn_of_groups_and_network_from_the_clusters_stack(cloud: Cloud) -> None:
+    done = cloud.deploy("functions", "prod", "DrainLimitSeconds=7200")
+    assert done.returncode == 0, done.stderr
+    command = cloud.asked()[-1]
+    assert command[:2] == ["sam", "deploy"] and command[command.index("--config-env") + 1] == "prod"
+    given = parameters(command)
+    assert given["AutoScalingGroupNames"] == GROUP
+    assert (given["SubnetIds"], given["SecurityGroupIds"]) == ("subnet-1,subnet-2", "sg-1")
+    assert (given["ClusterName"], given["DrainLimitSeconds"]) == ("tidegate-prod", "7200")
+
+
+def test_who_has_a_cluster_needs_no_cluster_stack(cloud: Cloud) -> None:
+    cloud.answers["stacks"] = {}
+    own = ("AutoScalingGroupNames=mine", "SubnetIds=subnet-9", "SecurityGroupIds=sg-9")
+    assert cloud.deploy("functions", "prod", *own).returncode == 0
+    assert [each[0] for each in cloud.asked()] == ["sam"]
+    assert parameters(cloud.asked()[0])["AutoScalingGroupNames"] == "mine"
+
+
+def test_functions_without_groups_and_without_a_clusters_stack_are_refused(cloud: Cloud) -> None:
+    cloud.answers["stacks"] = {}
+    done = cloud.deploy("functions", "prod", "SubnetIds=subnet-9")
+    assert done.returncode == 1 and not cloud.changes()
+    assert "AutoScalingGroupNames, SecurityGroupIds stand neither in" in done.stderr and "tidegate-prod-cluster" in done.stderr
+
+
+def test_functions_of_one_cluster_are_not_given_the_nodes_of_another(cloud: Cloud) -> None:
+    done = cloud.deploy("functions", "prod", "ClusterName=another")
+    assert done.returncode == 1 and not cloud.changes() and "'tidegate-prod'" in done.stderr and "'another'" in done.stderr
+
+
+@pytest.mark.parametrize("confirmed", [(), ("--confirm", "prod"), ("--confirm", "tidegate-dev")])
+def test_nothing_is_destroyed_without_the_clusters_name(cloud: Cloud, confirmed: tuple[str, ...]) -> None:
+    done = cloud.deploy("destroy", "prod", *confirmed, "--accept-data-loss")
+    assert done.returncode == 1 and not cloud.asked() and "expected 'tidegate-prod'" in done.stderr
+
+
+def test_a_cluster_with_caches_is_not_destroyed_until_they_are_drained(cloud: Cloud) -> None:
+    [group] = cloud.answers["autoscaling describe-auto-scaling-groups"]["AutoScalingGroups"]
+    group["Instances"] = [{"InstanceId": "i-1"}, {"InstanceId": "i-2"}]
+    done = cloud.deploy("destroy", "prod", "--confirm", "tidegate-prod")
+    assert done.returncode == 1 and not cloud.changes()
+    assert "i-1, i-2" in done.stderr and "update-nodegroup-config" in done.stderr
+    assert cloud.deploy("destroy", "prod", "--confirm", "tidegate-prod", "--accept-data-loss").returncode == 0
+    assert cloud.changes()[-1] == "aws cloudformation delete-stack"
+
+
+def test_hooks_go_before_the_functions_that_answer_them_and_those_before_their_network(cloud: Cloud) -> None:
+    done = cloud.deploy("destroy", "prod", "--confirm", "tidegate-prod")
+    assert done.returncode == 0, done.stderr
+    assert cloud.changes() == [
+        "aws autoscaling delete-lifecycle-hook",
+        "aws autoscaling delete-lifecycle-hook",
+        "sam delete --no-prompts",
+        "aws cloudformation delete-stack",
+    ]
+    removed = [each[each.index("--lifecycle-hook-name") + 1] for each in cloud.asked() if "delete-lifecycle-hook" in each]
+    # Not the one that EKS has set for itself.
+    assert removed == ["tidegate-node-drain", "tidegate-node-join"]
+
+
+def test_a_cluster_that_somebody_else_made_stays(cloud: Cloud) -> None:
+    del cloud.answers["stacks"]["tidegate-prod-cluster"]
+    [group] = cloud.answers["autoscaling describe-auto-scaling-groups"]["AutoScalingGroups"]
+    group["Instances"] = [{"InstanceId": "i-1"}]
+    assert cloud.deploy("destroy", "prod", "--confirm", "tidegate-prod").returncode == 0
+    assert cloud.changes()[-1] == "sam delete --no-prompts"
+
+
+def test_the_cluster_stays_where_the_functions_stack_could_not_be_deleted(cloud: Cloud) -> None:
+    cloud.answers["exit delete --no-prompts"] = 1
+    done = cloud.deploy("destroy", "prod", "--confirm", "tidegate-prod")
+    assert done.returncode == 1 and "sam delete" in done.stderr and "aws cloudformation delete-stack" not in cloud.changes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("functions", "staging"), "'staging' is none of"),
+        (("functions", "version"), "'version' is none of"),
+        (("cluster", "prod", "NodesMax"), "'NodesMax' sets no parameter: expected NAME=VALUE"),
+    ],
+)
+def test_what_is_typed_wrong_is_refused_in_one_sentence(cloud: Cloud, arguments: tuple[str, ...], complaint: str) -> None:
+    done = cloud.deploy(*arguments)
+    assert done.returncode == 1 and complaint in done.stderr and "Traceback" not in done.stderr
+    assert not cloud.asked()
