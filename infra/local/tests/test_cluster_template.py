@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import itertools
 import json
 import re
 import subprocess
@@ -92,6 +94,71 @@ def complaints(template: dict[str, Any], given: dict[str, str]) -> list[str]:
     missing = [f"{name} has neither a value nor a default" for name in parameters.keys() - given if "Default" not in parameters[name]]
     wrong = [complaint(name, value, parameters[name]) for name, value in given.items() if name in parameters]
     return unknown + missing + [each for each in wrong if each]
+
+
+def _subnets(block: str, count: int, bits: int) -> list[str]:
+    networks = ipaddress.ip_network(block).subnets(new_prefix=32 - bits)
+    return [str(network) for network in itertools.islice(networks, count)]
+
+
+NO_VALUE = {"Ref": "AWS::NoValue"}
+INTRINSICS = {
+    "Fn::And": lambda *given: all(given),
+    "Fn::Cidr": _subnets,
+    "Fn::Equals": lambda left, right: left == right,
+    # A list of a parameter is the text that was given.
+    "Fn::Join": lambda delimiter, parts: parts if isinstance(parts, str) else delimiter.join(parts),
+    "Fn::Not": lambda given: not given,
+    # Parts of what only a resource tells stay as they are.
+    "Fn::Select": lambda index, parts: parts[index] if isinstance(parts, list) else {"Fn::Select": [index, parts]},
+}
+
+
+class Deployed:
+    """The template as CloudFormation reads it with an environment's settings: what is made, and with which values."""
+
+    def __init__(self, template: dict[str, Any], given: dict[str, str]) -> None:
+        self.template = template
+        defaults = {name: str(each.get("Default", "")) for name, each in template["Parameters"].items()}
+        self.parameters = defaults | given
+        resources = template["Resources"].items()
+        self.made = {name: each for name, each in resources if "Condition" not in each or self.holds(each["Condition"])}
+
+    def holds(self, condition: str) -> bool:
+        return self.value(self.template["Conditions"][condition])
+
+    def value(self, node: Any) -> Any:
+        """Resolves what depends on parameters alone; references to resources stay."""
+        if isinstance(node, list):
+            resolved = [self.value(each) for each in node]
+            return [each for each in resolved if each != NO_VALUE]
+        if not isinstance(node, dict):
+            return node
+        if len(node) == 1:
+            [(name, argument)] = node.items()
+            if name == "Ref" and argument in self.parameters:
+                return self.parameters[argument]
+            if name == "Fn::If":
+                return self.value(argument[1] if self.holds(argument[0]) else argument[2])
+            if name == "Condition" and isinstance(argument, str):
+                return self.holds(argument)
+            if name in INTRINSICS:
+                return INTRINSICS[name](*self.value(argument))
+        resolved = {name: self.value(each) for name, each in node.items()}
+        return {name: each for name, each in resolved.items() if each != NO_VALUE}
+
+    def of_type(self, kind: str) -> dict[str, dict[str, Any]]:
+        found = {name: self.value(each["Properties"]) for name, each in self.made.items() if each["Type"] == kind}
+        assert found, f"nothing is a {kind}"
+        return found
+
+    def refused(self) -> list[str]:
+        """What the template's rules say."""
+        said = []
+        for rule in self.template["Rules"].values():
+            if self.value(rule.get("RuleCondition", True)):
+                said += [each["AssertDescription"] for each in rule["Assertions"] if not self.value(each["Assert"])]
+        return said
 
 
 @pytest.fixture(scope="module")
@@ -385,6 +452,74 @@ def test_dev_is_two_nodes_without_disks_one_nat_gateway_and_one_master() -> None
     assert (dev["NodesMin"], dev["NodesDesired"], dev["NodesMax"], dev["MasterNodes"]) == ("2", "2", "2", "0")
     assert dev["NatGateways"] == "one"
     assert "," not in samconfig("dev")["parameter_overrides"]["AlluxioMasters"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "nat", "zones", "gateways"),
+    [("prod", "each-zone", 3, 3), ("prod", "one", 3, 1), ("dev", "each-zone", 2, 2), ("dev", "one", 2, 1)],
+)
+def test_every_zone_has_subnets_of_its_own_and_a_way_out(
+    cluster: dict[str, Any], environment: str, nat: str, zones: int, gateways: int
+) -> None:
+    deployed = Deployed(cluster, settings(environment) | {"NatGateways": nat})
+    subnets = deployed.of_type("AWS::EC2::Subnet")
+    assert len(subnets) == 2 * zones and len({each["AvailabilityZone"] for each in subnets.values()}) == zones
+    networks = [ipaddress.ip_network(each["CidrBlock"]) for each in subnets.values()]
+    assert all(network.subnet_of(ipaddress.ip_network(settings(environment)["VpcCidr"])) for network in networks)
+    assert not [pair for pair in itertools.combinations(networks, 2) if pair[0].overlaps(pair[1])]
+    for name, subnet in subnets.items():
+        assert ipaddress.ip_network(subnet["CidrBlock"]).prefixlen == (24 if name.startswith("Public") else 18)
+    assert len(deployed.of_type("AWS::EC2::NatGateway")) == gateways
+    ways = {name: each["NatGatewayId"]["Ref"] for name, each in deployed.of_type("AWS::EC2::Route").items() if "NatGatewayId" in each}
+    assert len(ways) == zones and len(set(ways.values())) == gateways
+    [endpoint] = deployed.of_type("AWS::EC2::VPCEndpoint").values()
+    assert len(endpoint["RouteTableIds"]) == zones
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_nothing_that_is_made_refers_to_what_is_not(cluster: dict[str, Any], environment: str) -> None:
+    for bucket in ("", "under-store"):
+        deployed = Deployed(cluster, settings(environment) | {"AlluxioBucket": bucket})
+        for name in deployed.made:
+            resource = deployed.value(deployed.made[name]["Properties"])
+            referred = {*values(resource, "Ref"), *(target[0] for target in values(resource, "Fn::GetAtt"))}
+            for text in values(resource, "Fn::Sub"):
+                # Names that a second argument gives are its own.
+                template, own = text if isinstance(text, list) else (text, {})
+                referred |= set(re.findall(r"\$\{([A-Za-z0-9:]+)", template)) - set(own) - set(deployed.parameters)
+            missing = {each for each in referred if not each.startswith("AWS::")} - set(deployed.made)
+            assert not missing, f"{name} refers to {missing}"
+
+
+def test_prods_cache_nodes_have_the_taint_and_its_masters_a_group_of_their_own(cluster: dict[str, Any]) -> None:
+    groups = Deployed(cluster, settings("prod")).of_type("AWS::EKS::Nodegroup")
+    assert [taint["Key"] for taint in groups["Nodes"]["Taints"]] == [constant("STARTUP_TAINT")]
+    assert "Labels" not in groups["Nodes"]
+    assert groups["Masters"]["ScalingConfig"] == {"MinSize": "3", "DesiredSize": "3", "MaxSize": "3"}
+
+
+def test_devs_nodes_are_open_at_once_for_master_and_workers(cluster: dict[str, Any]) -> None:
+    groups = Deployed(cluster, settings("dev")).of_type("AWS::EKS::Nodegroup")
+    assert set(groups) == {"Nodes"} and "Taints" not in groups["Nodes"]
+    assert groups["Nodes"]["Labels"] == {"alluxio-memory-worker": "true", constant("MASTER_LABEL"): "true"}
+
+
+def test_the_api_server_is_public_only_where_somebody_is_named(cluster: dict[str, Any]) -> None:
+    def network(**given: str) -> dict[str, Any]:
+        return Deployed(cluster, settings("prod") | given).of_type("AWS::EKS::Cluster")["Cluster"]["ResourcesVpcConfig"]
+
+    assert network()["EndpointPublicAccess"] is False and "PublicAccessCidrs" not in network()
+    named = network(PublicAccessCidrs="203.0.113.7/32")
+    assert named["EndpointPublicAccess"] is True and named["PublicAccessCidrs"] == "203.0.113.7/32"
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_samples_keep_the_templates_rules_and_others_are_told(cluster: dict[str, Any], environment: str) -> None:
+    assert Deployed(cluster, settings(environment)).refused() == []
+    [told] = Deployed(cluster, settings(environment) | {"SecondZone": "us-west-2a"}).refused()
+    assert told == "FirstZone and SecondZone must be two zones"
+    [told] = Deployed(cluster, settings(environment) | {"Cache": "nvme", "MasterNodes": "0"}).refused()
+    assert "MasterNodes must be 1 or 3" in told
 
 
 def test_cluster_and_control_plane_of_the_local_world_are_of_one_minor(cluster: dict[str, Any]) -> None:
