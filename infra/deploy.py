@@ -30,6 +30,8 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 SAMPLES = Path(os.environ.get("TIDEGATE_SAMPLES", CHECKOUT / "samples"))
 # What a cluster's stack tells of itself, as parameters of the functions' stack.
 FROM_CLUSTER = ("AutoScalingGroupNames", "SubnetIds", "SecurityGroupIds")
+# What it tells beside them, where Alluxio has a bucket.
+IF_TOLD = ("AlluxioRoleArn",)
 
 
 class Refused(Exception):
@@ -138,7 +140,7 @@ def deploy_functions(environment: Environment, given: dict[str, str]) -> None:
                 f"the stack {environment.cluster_stack} has made the cluster {told['ClusterName']!r}: expected ClusterName "
                 f"{parameters['ClusterName']!r}"
             )
-        parameters = {name: told[name] for name in missing if name in told} | parameters
+        parameters = {name: told[name] for name in (*missing, *IF_TOLD) if name in told} | parameters
         if "AutoScalingGroupNames" in missing:
             parameters["AutoScalingGroupNames"] = ",".join(groups_of(environment, told["NodeGroupName"]))
     run(

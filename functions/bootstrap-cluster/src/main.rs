@@ -19,6 +19,7 @@ async fn main() -> ExitCode {
         let mut manifests = tidegate_manifests::Settings::new(Vec::new(), settings.list("ALLUXIO_MASTERS")?);
         manifests.namespace = settings.text("ALLUXIO_NAMESPACE")?;
         manifests.alluxio_image = settings.text("ALLUXIO_IMAGE")?;
+        manifests.alluxio_role_arn = settings.optional("ALLUXIO_ROLE_ARN");
         manifests.provisioner_image = settings.text("PROVISIONER_IMAGE")?;
         manifests.worker_list_refresh_seconds = settings.number("WORKER_LIST_REFRESH_SECONDS")?;
         Ok(BootstrapCluster {

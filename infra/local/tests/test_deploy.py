@@ -40,7 +40,8 @@ def outputs(**given: str) -> dict[str, Any]:
 
 
 CLUSTER_STACK = outputs(
-    ClusterName="tidegate-prod", NodeGroupName="tidegate-prod-nodes", SubnetIds="subnet-1,subnet-2", SecurityGroupIds="sg-1"
+    ClusterName="tidegate-prod", NodeGroupName="tidegate-prod-nodes", SubnetIds="subnet-1,subnet-2", SecurityGroupIds="sg-1",
+    AlluxioRoleArn="arn:aws:iam::123456789012:role/alluxio"
 )
 FUNCTIONS_STACK = {
     "Parameters": [
@@ -140,6 +141,7 @@ def test_functions_learn_of_groups_and_network_from_the_clusters_stack(cloud: Cl
     given = parameters(command)
     assert given["AutoScalingGroupNames"] == GROUP
     assert (given["SubnetIds"], given["SecurityGroupIds"]) == ("subnet-1,subnet-2", "sg-1")
+    assert given["AlluxioRoleArn"] == "arn:aws:iam::123456789012:role/alluxio"
     assert (given["ClusterName"], given["DrainLimitSeconds"]) == ("tidegate-prod", "7200")
 
 

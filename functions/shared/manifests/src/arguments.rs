@@ -14,6 +14,7 @@ tidegate-manifests render --layout 2x300g [--layout 1x300g ...] --master-replica
   --alluxio-masters LIST          the Alluxio masters, seen from the nodes
   --alluxio-namespace NAME        where the workers run (alluxio)
   --alluxio-image IMAGE           at least 2.9.4 (alluxio/alluxio:2.9.5)
+  --alluxio-role-arn ARN          IAM role of masters and workers for the under store (that of their nodes)
   --alluxio-property NAME=VALUE   for every Alluxio process; may be given several times
   --provisioner-image IMAGE       (registry.k8s.io/sig-storage/local-volume-provisioner:v2.9.0)
   --worker-list-refresh-seconds N how old a client's list of workers may be (120)
@@ -97,6 +98,7 @@ impl Given {
             "--alluxio-masters" => settings.masters.extend(value.split(',').map(str::to_owned)),
             "--alluxio-namespace" => settings.namespace = value,
             "--alluxio-image" => settings.alluxio_image = value,
+            "--alluxio-role-arn" => settings.alluxio_role_arn = Some(value),
             "--alluxio-property" => {
                 let (property, value) = value
                     .split_once('=')

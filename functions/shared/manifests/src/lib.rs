@@ -212,6 +212,7 @@ impl Templates {
         let common = context! {
             namespace => &settings.namespace,
             alluxio_image => &settings.alluxio_image,
+            alluxio_role_arn => &settings.alluxio_role_arn,
             provisioner_image => &settings.provisioner_image,
             properties => Filled::from(Serde(&properties)),
             worker => memory(settings.worker),
@@ -248,6 +249,14 @@ fn check(settings: &Settings) -> Result<(), Error> {
     let namespace = &settings.namespace;
     if namespace.is_empty() || namespace.len() > 63 || !namespace.chars().all(in_name) {
         return Err(Error(format!("namespace {namespace:?} is not a Kubernetes name")));
+    }
+    if let Some(role) = &settings.alluxio_role_arn {
+        let in_arn = |c: char| c.is_ascii_alphanumeric() || ":/+=,.@_-".contains(c);
+        if !(role.starts_with("arn:") && role.contains(":role/") && role.chars().all(in_arn)) {
+            return Err(Error(format!(
+                "Alluxio's role {role:?} is not the ARN of an IAM role"
+            )));
+        }
     }
     for (index, add_on) in settings.add_ons.iter().enumerate() {
         add_on.check()?;

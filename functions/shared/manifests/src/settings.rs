@@ -21,6 +21,8 @@ pub struct Settings {
     pub namespace: String,
     /// Image of workers and job workers. 2.9.4 is the first that can be decommissioned.
     pub alluxio_image: String,
+    /// The IAM role by which masters and workers reach the under store; none where their nodes' role does.
+    pub alluxio_role_arn: Option<String>,
     /// Image of the local volume provisioner.
     pub provisioner_image: String,
     /// Memory of the worker process.
@@ -50,6 +52,7 @@ impl Settings {
             add_ons: Vec::new(),
             namespace: "alluxio".into(),
             alluxio_image: "alluxio/alluxio:2.9.5".into(),
+            alluxio_role_arn: None,
             provisioner_image: "registry.k8s.io/sig-storage/local-volume-provisioner:v2.9.0".into(),
             worker: JavaMemory {
                 heap_mib: 4096,

@@ -613,3 +613,29 @@ fn a_cluster_that_cannot_come_up_is_refused_in_one_sentence() {
         assert_eq!(refused(&settings), sentence);
     }
 }
+
+#[test]
+fn masters_and_workers_get_the_role_that_reaches_the_under_store() {
+    let role = "arn:aws:iam::123456789012:role/tidegate-prod-alluxio";
+    let annotated = |settings: &Settings| -> Vec<String> {
+        let accounts = objects(settings)
+            .into_iter()
+            .filter(|object| object["metadata"]["annotations"]["eks.amazonaws.com/role-arn"] == role);
+        accounts.map(|account| identity(&account)).collect()
+    };
+    let mut settings = prod();
+    assert!(annotated(&settings).is_empty());
+    settings.alluxio_role_arn = Some(role.into());
+    assert_eq!(
+        annotated(&settings),
+        [
+            "ServiceAccount alluxio/alluxio-worker",
+            "ServiceAccount alluxio/alluxio-master"
+        ]
+    );
+    settings.alluxio_role_arn = Some("alluxio".into());
+    assert_eq!(
+        refused(&settings),
+        "Alluxio's role \"alluxio\" is not the ARN of an IAM role"
+    );
+}
