@@ -143,6 +143,8 @@ def deploy_functions(environment: Environment, given: dict[str, str]) -> None:
         parameters = {name: told[name] for name in (*missing, *IF_TOLD) if name in told} | parameters
         if "AutoScalingGroupNames" in missing:
             parameters["AutoScalingGroupNames"] = ",".join(groups_of(environment, told["NodeGroupName"]))
+            if told.get("DiskLayout") == "pv-raid":
+                parameters.setdefault("ArrayGroupNames", parameters["AutoScalingGroupNames"])
     run(
         *("sam", "deploy", "--config-file", str(environment.config.resolve()), "--config-env", environment.name),
         *("--template-file", "template.yaml"),

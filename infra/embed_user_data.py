@@ -4,7 +4,8 @@
     infra/embed_user_data.py            writes it
     infra/embed_user_data.py --check    fails where the template holds another text
 
-CloudFormation takes user data from the template alone, so there is a copy; it is never edited by hand.
+CloudFormation takes user data from the template alone, so there is a copy; it is never edited by hand. The layout of the disks
+is its parameter DiskLayout.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ TEMPLATE = INFRA / "cluster.yaml"
 RENDER = INFRA / "user-data" / "render.py"
 BEGIN = "        # begin user data: written by `make cluster-user-data` from infra/user-data\n"
 END = "        # end user data\n"
-INDENT = " " * 12
+INDENT = " " * 16
+# Where the layout stands.
+LAYOUT = ("Environment=LAYOUT=", "pv-nvme")
 
 
 def rendered() -> str:
@@ -32,8 +35,19 @@ def embedded(template: str, text: str) -> str:
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise SystemExit(f"{TEMPLATE}: the lines {BEGIN.strip()!r} and {END.strip()!r} are not both there")
-    lines = "".join(f"{INDENT}{line}\n" if line else "\n" for line in text.rstrip("\n").split("\n"))
-    return f"{before}{begin}        UserData:\n          Fn::Base64: |\n{lines}{end}{after}"
+    head, marker, tail = text.partition("".join(LAYOUT))
+    if not marker or marker in tail:
+        raise SystemExit(f"{RENDER}: its text does not have {marker!r} once")
+    user_data = (
+        '        UserData:\n          Fn::Base64: !Join\n            - ""\n'
+        f"            - - |-\n{indented(head + LAYOUT[0])}              - !Ref DiskLayout\n              - |\n{indented(tail)}"
+    )
+    return f"{before}{begin}{user_data}{end}{after}"
+
+
+def indented(text: str) -> str:
+    """The lines of a literal block."""
+    return "".join(f"{INDENT}{line}\n" if line else "\n" for line in text.rstrip("\n").split("\n"))
 
 
 def main() -> int:

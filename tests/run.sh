@@ -116,7 +116,8 @@ world_up() {
     # Each case has a group of its own; those that are to be left alone are not in the list.
     groups=$(grep -rhoE '"case-[a-z-]+"' tests/e2e | tr -d '"' | sort -u | paste -sd,)
     python3 -m world up --groups "nvme-nodes,$groups" \
-        --parameters '{"JoinLimitSeconds": "'"${1:-120}"'", "DrainLimitSeconds": "150", "EvictLimitSeconds": "40"}'
+        --parameters '{"JoinLimitSeconds": "'"${1:-120}"'", "DrainLimitSeconds": "150", "EvictLimitSeconds": "40",
+            "ArrayGroupNames": "case-array"}'
 }
 
 # What a stack finds in a cluster where nothing is set up.

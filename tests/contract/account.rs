@@ -25,6 +25,7 @@ pub(crate) const DRAIN_LIMIT: u32 = 3_600;
 pub(crate) fn scope() -> Scope {
     Scope {
         groups: vec![GROUP.to_owned()],
+        array_groups: Vec::new(),
         join_hook: "tidegate-node-join".to_owned(),
         drain_hook: "tidegate-node-drain".to_owned(),
         join_limit_seconds: JOIN_LIMIT,

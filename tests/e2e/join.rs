@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::story::expect_joined;
-use crate::world::{Group, Machine, ONE_DISK, TWO_DISKS, WITHOUT_DISKS, eventually};
+use crate::world::{Group, Machine, ONE_ARRAY, ONE_DISK, TWO_DISKS, WITHOUT_DISKS, eventually};
 
 /// How an instance of the local world boots.
 const BOOT: &str = "tidegate-local/boot";
@@ -32,6 +32,26 @@ async fn an_instance_with_one_disk_gets_the_worker_of_its_layout() {
     assert_eq!(
         group.world.labels(instance).await["tidegate.dev/alluxio-worker"],
         "1x300g"
+    );
+    group.delete().await;
+}
+
+#[tokio::test]
+async fn an_instance_whose_disks_are_one_array_gets_a_worker_on_one_volume_of_both() {
+    let group = Group::with_nodes("case-array", ONE_ARRAY, 1).await;
+    let instance = &group.in_service(1).await[0];
+    let execution = group.world.ended_for(Machine::Join, instance, 30).await;
+    execution.expect("joined");
+    assert_eq!(
+        execution.seen("scheduleWorker")["capacityBytes"],
+        494 * 1_073_741_824_u64
+    );
+    let labels = group.world.labels(instance).await;
+    assert_eq!(labels["fast-disk-node"], "pv-raid");
+    assert_eq!(labels["tidegate.dev/alluxio-worker"], "1x600g");
+    assert_eq!(
+        group.world.volumes(instance).await,
+        [("Bound".to_owned(), "548Gi".to_owned())]
     );
     group.delete().await;
 }

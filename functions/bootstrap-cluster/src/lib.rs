@@ -6,7 +6,7 @@
 mod steps;
 mod viewing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -17,7 +17,7 @@ use tidegate_domain::bootstrap::{
     GroupTypes, Inventory, KnownCluster, KnownClusters, LaunchTemplates, Objects, Overview, Request,
     TypeSource, unjoined,
 };
-use tidegate_domain::disks::{Disk, DiskLayout};
+use tidegate_domain::disks::{Disk, DiskLayout, as_set_up};
 use tidegate_domain::drift::{ClusterView, Group, GroupsView, Repair, Scope, WorkersView, of_groups};
 use tidegate_domain::error::{Error, ErrorName, Result};
 use tidegate_domain::outcome::{Answer, BootstrapOutcome};
@@ -160,11 +160,9 @@ where
         };
         let cluster = (self.connect)(&api_server)?;
         let groups = self.groups.groups(&self.group_names).await?;
-        let seen = Seen {
-            disks: self.disks(&groups).await?,
-            groups,
-        };
-        facts.disk_layouts = layouts(&seen.disks);
+        let (disks, layouts) = self.disks(&groups).await?;
+        let seen = Seen { groups, disks };
+        facts.disk_layouts = layouts.into_iter().collect();
         if facts.disk_layouts.is_empty() {
             let reason = format!(
                 "none of the groups {} has an instance type with local NVMe disks",
@@ -289,35 +287,37 @@ where
         Answer::again(BootstrapOutcome::Waiting, reason, again_seconds, facts)
     }
 
-    /// The local disks of each instance type that the groups have, or would launch.
-    async fn disks(&self, groups: &[Group]) -> Result<BTreeMap<String, Vec<Disk>>> {
-        let mut types: Vec<_> = groups
-            .iter()
-            .flat_map(|group| &group.members)
-            .map(|member| member.instance_type.clone())
-            .collect();
-        for source in self
-            .groups
-            .launched_types(&self.group_names)
-            .await?
-            .into_values()
-            .flatten()
-        {
-            match source {
-                TypeSource::Type(instance_type) => types.push(instance_type),
-                TypeSource::LaunchTemplate { id, version } => {
-                    types.extend(self.instances.instance_type(&id, &version).await?);
+    /// The local disks of each instance type that the groups have, or would launch, and the layouts that come of it.
+    async fn disks(&self, groups: &[Group]) -> Result<(BTreeMap<String, Vec<Disk>>, BTreeSet<String>)> {
+        let mut launched = self.groups.launched_types(&self.group_names).await?;
+        let (mut disks, mut layouts) = (BTreeMap::new(), BTreeSet::new());
+        for group in groups {
+            let mut types: BTreeSet<_> = group
+                .members
+                .iter()
+                .map(|member| member.instance_type.clone())
+                .collect();
+            for source in launched.remove(&group.name).unwrap_or_default() {
+                match source {
+                    TypeSource::Type(instance_type) => types.extend([instance_type]),
+                    TypeSource::LaunchTemplate { id, version } => {
+                        types.extend(self.instances.instance_type(&id, &version).await?);
+                    }
                 }
             }
+            for instance_type in types {
+                let found = match disks.get(&instance_type) {
+                    Some(found) => Vec::clone(found),
+                    None => self.instances.local_disks(&instance_type).await?,
+                };
+                let set_up = as_set_up(found.clone(), group.one_array);
+                if !set_up.is_empty() {
+                    layouts.insert(DiskLayout::of(&set_up).to_string());
+                }
+                disks.insert(instance_type, found);
+            }
         }
-        types.sort();
-        types.dedup();
-        let mut disks = BTreeMap::new();
-        for instance_type in types {
-            let found = self.instances.local_disks(&instance_type).await?;
-            disks.insert(instance_type, found);
-        }
-        Ok(disks)
+        Ok((disks, layouts))
     }
 
     fn steps(&self, layouts: &[String], version: &str) -> Result<Vec<tidegate_manifests::Step>> {
@@ -373,18 +373,6 @@ where
         }
         Ok(())
     }
-}
-
-/// The names of the layouts, each once.
-fn layouts(disks: &BTreeMap<String, Vec<Disk>>) -> Vec<String> {
-    let mut layouts: Vec<_> = disks
-        .values()
-        .filter(|disks| !disks.is_empty())
-        .map(|disks| DiskLayout::of(disks).to_string())
-        .collect();
-    layouts.sort();
-    layouts.dedup();
-    layouts
 }
 
 impl<Eks, Connect, Groups, Ec2, Master, C, Cluster> Serve

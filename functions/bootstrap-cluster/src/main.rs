@@ -27,7 +27,8 @@ async fn main() -> ExitCode {
             connect: move |api_server: &ApiServer| {
                 tidegate_wiring::connect(FUNCTION, api_server, login.clone())
             },
-            groups: tidegate_aws::GroupListing::new(&aws),
+            groups: tidegate_aws::GroupListing::new(&aws)
+                .with_array_groups(settings.optional_list("ARRAY_GROUPS")?),
             instances: tidegate_ec2::Ec2::new(&aws),
             master: tidegate_wiring::alluxio_master(&settings)?,
             clock: SystemClock,

@@ -33,6 +33,7 @@ struct State {
     status: &'static str,
     instance_type: &'static str,
     group_exists: bool,
+    one_array: bool,
     alluxio: bool,
     /// By title; what is applied lands here.
     objects: BTreeMap<String, Value>,
@@ -52,6 +53,7 @@ impl Default for World {
             status: "ACTIVE",
             instance_type: "m5d.4xlarge",
             group_exists: true,
+            one_array: false,
             alluxio: true,
             // The add-on of the cluster, which makes the volumes of the class standard.
             objects: BTreeMap::from([("CSIDriver ebs.csi.aws.com".to_owned(), json!({}))]),
@@ -138,6 +140,7 @@ impl GroupsView for World {
         let group = |name: &String| Group {
             name: name.clone(),
             exists,
+            one_array: self.0.borrow().one_array,
             retains: true,
             ..Group::default()
         };
@@ -294,6 +297,14 @@ async fn everything_is_applied_in_order_and_the_record_comes_last() {
         Some("ConfigMap kube-system/tidegate-manifests")
     );
     assert_eq!(state.hooks, ["join", "drain"]);
+}
+
+#[tokio::test]
+async fn a_group_whose_disks_are_one_array_gets_the_workers_of_that_layout() {
+    let world = World::default();
+    world.0.borrow_mut().one_array = true;
+    let answer = asked(&world, &json!({})).await;
+    assert_eq!(answer["diskLayouts"], json!(["1x600g"]), "{answer:#}");
 }
 
 #[tokio::test]

@@ -20,7 +20,8 @@ async fn main() -> ExitCode {
             check: settings.text("DRIFT_CHECK_ARN")?,
         };
         Ok(CheckDrift {
-            groups: tidegate_aws::GroupListing::new(&aws),
+            groups: tidegate_aws::GroupListing::new(&aws)
+                .with_array_groups(settings.optional_list("ARRAY_GROUPS")?),
             instances: tidegate_ec2::Ec2::new(&aws),
             machines: tidegate_aws::StepFunctions::new(&aws, machines),
             cluster: tidegate_wiring::cluster(FUNCTION, &settings).await?,

@@ -19,6 +19,7 @@ async fn main() -> ExitCode {
             api_servers: tidegate_aws::EksCluster::new(&aws, &settings.text("CLUSTER_NAME")?),
             scope: Scope {
                 groups: settings.list("AUTO_SCALING_GROUPS")?,
+                array_groups: settings.optional_list("ARRAY_GROUPS")?,
                 join_hook: settings.text("JOIN_HOOK_NAME")?,
                 drain_hook: settings.text("DRAIN_HOOK_NAME")?,
                 join_limit_seconds: settings.number("JOIN_LIMIT_SECONDS")?,

@@ -546,7 +546,9 @@ def test_user_data_is_embedded_as_it_is(tmp_path: Path) -> None:
     script = infra / "embed_user_data.py"
     script.write_text((CHECKOUT / "infra/embed_user_data.py").read_text())
     (infra / "cluster.yaml").write_text(CLUSTER.read_text())
-    text = 'MIME-Version: 1.0\n\n#!/bin/bash\n\tif x; then  # ${not a parameter} #\n  echo "a: b"\nfi\n'
+    head = 'MIME-Version: 1.0\n\n#!/bin/bash\n\tif x; then  # ${not a parameter} #\n  echo "a: b"\nfi\nEnvironment=LAYOUT='
+    tail = "\n\n[Install]\n"
+    text = f"{head}pv-nvme{tail}"
     (infra / "user-data/render.py").write_text(f"import sys\nassert sys.argv[1:] == ['--cloudformation']\nprint({text!r}, end='')\n")
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -556,7 +558,9 @@ def test_user_data_is_embedded_as_it_is(tmp_path: Path) -> None:
     assert refused.returncode == 1 and "make cluster-user-data" in refused.stderr
     assert run().returncode == 0 and run("--check").returncode == 0
     template = read(infra / "cluster.yaml")
-    assert template["Resources"]["NodeLaunchTemplate"]["Properties"]["LaunchTemplateData"]["UserData"] == {"Fn::Base64": text}
+    assert template["Resources"]["NodeLaunchTemplate"]["Properties"]["LaunchTemplateData"]["UserData"] == {
+        "Fn::Base64": {"Fn::Join": ["", [head, {"Ref": "DiskLayout"}, tail]]}
+    }
     # And nothing else has changed.
     del template["Resources"]["NodeLaunchTemplate"]["Properties"]["LaunchTemplateData"]["UserData"]
     before = read(CLUSTER)

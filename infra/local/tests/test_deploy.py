@@ -145,6 +145,16 @@ def test_functions_learn_of_groups_and_network_from_the_clusters_stack(cloud: Cl
     assert (given["ClusterName"], given["DrainLimitSeconds"]) == ("tidegate-prod", "7200")
 
 
+def test_functions_learn_that_the_nodes_make_one_array_of_their_disks(cloud: Cloud) -> None:
+    for layout in ("pv-nvme", "pv-raid"):
+        told = [*CLUSTER_STACK["Outputs"], {"OutputKey": "DiskLayout", "OutputValue": layout}]
+        cloud.answers["stacks"]["tidegate-prod-cluster"] = {"Outputs": told}
+        assert cloud.deploy("functions", "prod").returncode == 0
+    apart, one_array = (each for each in cloud.asked() if each[:2] == ["sam", "deploy"])
+    assert not any(each.startswith("ArrayGroupNames=") for each in apart)
+    assert f"ArrayGroupNames={GROUP}" in one_array
+
+
 def test_who_has_a_cluster_needs_no_cluster_stack(cloud: Cloud) -> None:
     cloud.answers["stacks"] = {}
     own = ("AutoScalingGroupNames=mine", "SubnetIds=subnet-9", "SecurityGroupIds=sg-9")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 
 import pytest
 from world.alluxio.under_store import mount_points_below
-from world.nodes.disks import Disks, ext4_size, raw_sizes, unmount_below
+from world.nodes.disks import Disks, as_set_up, ext4_size, raw_sizes, unmount_below
+from world.paths import CHECKOUT
 
 GIB = 2**30
 
@@ -43,6 +45,18 @@ def disks(tmp_path):
     disks = Disks(tmp_path / "i-1")
     yield disks
     disks.wipe()
+
+
+def test_disks_are_one_array_where_the_user_data_says_so():
+    render = CHECKOUT / "infra/user-data/render.py"
+    asked = {
+        layout: subprocess.run([sys.executable, render, "--layout", layout], capture_output=True, text=True, check=True).stdout
+        for layout in ("pv-nvme", "pv-raid")
+    }
+    assert as_set_up([300, 300], asked["pv-nvme"]) == as_set_up([300, 300], "") == [300, 300]
+    assert as_set_up([300, 300], asked["pv-raid"]) == [600]
+    assert as_set_up([300], asked["pv-raid"]) == [300]
+
 
 
 def test_disks_are_mounted_under_uuid_names_and_report_their_size(disks):

@@ -34,7 +34,8 @@ LOCAL_PARAMETERS = {
     "BootstrapOnCompletion": "false",
 }
 DEFAULT_GROUPS = "nvme-nodes"
-DEFAULT_LAYOUTS = "1x300g,2x300g"
+# Two disks of 300 GB as an array are one of 600 GB.
+DEFAULT_LAYOUTS = "1x300g,1x600g,2x300g"
 STOP_SECONDS = 60
 # As a shell reports a command that SIGINT has ended.
 INTERRUPTED = 130

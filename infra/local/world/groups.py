@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import subprocess
+import sys
 from typing import Any
 
 import boto3
 
+from .paths import CHECKOUT
+
 # Two disks of 300 GB, one, and none: what groups are made of here. Each type has a launch template of its name.
 INSTANCE_TYPES = ("m5d.4xlarge", "m5d.2xlarge", "m5.large")
+# The launch template of the first of them whose disks become one array.
+ARRAY_TEMPLATE = f"{INSTANCE_TYPES[0]}-array"
 LAUNCHING = "autoscaling:EC2_INSTANCE_LAUNCHING"
 TERMINATING = "autoscaling:EC2_INSTANCE_TERMINATING"
 STARTUP_TAINT = "startup-taint.cluster-autoscaler.kubernetes.io/tidegate"
@@ -25,12 +32,16 @@ def client(service: str, endpoint: str, region: str) -> Any:
 
 
 def make_launch_templates(endpoint: str, region: str) -> None:
-    """A launch template for each of INSTANCE_TYPES, under the type's name."""
+    """A launch template for each of INSTANCE_TYPES, under the type's name; and ARRAY_TEMPLATE."""
     ec2 = client("ec2", endpoint, region)
     image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
     for instance_type in INSTANCE_TYPES:
         data = {"ImageId": image, "InstanceType": instance_type}
         ec2.create_launch_template(LaunchTemplateName=instance_type, LaunchTemplateData=data)
+    render = [sys.executable, str(CHECKOUT / "infra/user-data/render.py"), "--layout", "pv-raid"]
+    user_data = base64.b64encode(subprocess.run(render, stdout=subprocess.PIPE, check=True).stdout).decode()
+    data = {"ImageId": image, "InstanceType": INSTANCE_TYPES[0], "UserData": user_data}
+    ec2.create_launch_template(LaunchTemplateName=ARRAY_TEMPLATE, LaunchTemplateData=data)
 
 
 def make_node_group(endpoint: str, region: str, cluster: str, subnets: list[str], name: str) -> str:

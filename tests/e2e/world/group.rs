@@ -14,8 +14,8 @@ const TERMINATING: &str = "autoscaling:EC2_INSTANCE_TERMINATING";
 /// What a group is like.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
-    /// The name of its launch template too: the world has one for each type that tests use.
-    pub(crate) instance_type: &'static str,
+    /// The world has one for each type that tests use, under the type's name.
+    pub(crate) launch_template: &'static str,
     /// Seconds; AWS takes 30 at the least.
     pub(crate) heartbeat: i32,
     pub(crate) retains: bool,
@@ -23,20 +23,26 @@ pub(crate) struct Shape {
 
 /// Two disks of 300 GB, retaining: what the demo shows.
 pub(crate) const TWO_DISKS: Shape = Shape {
-    instance_type: "m5d.4xlarge",
+    launch_template: "m5d.4xlarge",
     heartbeat: 60,
     retains: true,
 };
 
 /// One disk of 300 GB.
 pub(crate) const ONE_DISK: Shape = Shape {
-    instance_type: "m5d.2xlarge",
+    launch_template: "m5d.2xlarge",
+    ..TWO_DISKS
+};
+
+/// Two disks of 300 GB that become one array at boot.
+pub(crate) const ONE_ARRAY: Shape = Shape {
+    launch_template: "m5d.4xlarge-array",
     ..TWO_DISKS
 };
 
 /// No instance store at all.
 pub(crate) const WITHOUT_DISKS: Shape = Shape {
-    instance_type: "m5.large",
+    launch_template: "m5.large",
     ..TWO_DISKS
 };
 
@@ -94,7 +100,7 @@ impl Group {
             .auto_scaling_group_name(name)
             .launch_template(
                 LaunchTemplateSpecification::builder()
-                    .launch_template_name(shape.instance_type)
+                    .launch_template_name(shape.launch_template)
                     .version("$Latest")
                     .build(),
             )

@@ -79,6 +79,7 @@ impl GroupsView for World {
         Ok(vec![Group {
             name: names[0].clone(),
             exists: true,
+            one_array: false,
             retains: true,
             hooks: if state.hooks_missing { Vec::new() } else { hooks },
             members: vec![Member {

@@ -32,6 +32,7 @@ impl GroupsView for Account {
         Ok(vec![Group {
             name: names[0].clone(),
             exists: true,
+            one_array: false,
             retains: true,
             hooks: vec![
                 hook("tidegate-node-join", Direction::Join, "CONTINUE"),

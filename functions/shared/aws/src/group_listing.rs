@@ -25,6 +25,7 @@ const UPDATE_GROUP: &str = "autoscaling:UpdateAutoScalingGroup";
 pub struct GroupListing {
     client: Client,
     groups: Groups,
+    array_groups: Vec<String>,
 }
 
 impl GroupListing {
@@ -34,7 +35,14 @@ impl GroupListing {
         Self {
             client: Client::new(configuration),
             groups: Groups::new(configuration),
+            array_groups: Vec::new(),
         }
+    }
+
+    /// With these groups as the ones whose instances set their disks up as one array: Auto Scaling knows nothing of it.
+    #[must_use]
+    pub fn with_array_groups(self, array_groups: Vec<String>) -> Self {
+        Self { array_groups, ..self }
     }
 }
 
@@ -111,6 +119,7 @@ impl GroupsView for GroupListing {
         let described = self.described(names).await?;
         let mut found: Vec<_> = described.iter().map(view).collect::<Result<_>>()?;
         for group in &mut found {
+            group.one_array = self.array_groups.contains(&group.name);
             group.hooks = self.groups.hooks(&group.name).await?;
         }
         for name in names {
@@ -178,6 +187,7 @@ fn view(group: &AutoScalingGroup) -> Result<Group> {
     Ok(Group {
         name: told(group.auto_scaling_group_name(), "AutoScalingGroupName")?,
         exists: true,
+        one_array: false,
         retains: group
             .instance_lifecycle_policy()
             .and_then(InstanceLifecyclePolicy::retention_triggers)

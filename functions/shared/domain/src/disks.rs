@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::names;
+
 const GIB: f64 = 1_073_741_824.0;
 
 /// One instance-store NVMe disk.
@@ -43,6 +45,27 @@ impl Disk {
     #[must_use]
     pub fn fits_volume(self, bytes: u64) -> bool {
         bytes <= self.bytes() && bytes >= self.bytes() / 10 * 9
+    }
+}
+
+/// The disks as their node shows them: with `one_array` they are one RAID 0 array, as large as all of them.
+#[must_use]
+pub fn as_set_up(disks: Vec<Disk>, one_array: bool) -> Vec<Disk> {
+    if !one_array || disks.len() < 2 {
+        return disks;
+    }
+    vec![Disk {
+        size_gb: disks.iter().map(|disk| disk.size_gb).sum(),
+    }]
+}
+
+/// The value of the label [`names::FAST_DISK_LABEL`] of a node whose disks are set up so.
+#[must_use]
+pub const fn fast_disk_node(one_array: bool) -> &'static str {
+    if one_array {
+        names::FAST_DISK_RAID
+    } else {
+        names::FAST_DISK_NVME
     }
 }
 
@@ -109,6 +132,20 @@ mod tests {
         assert_eq!(layout(&[300, 300]), "2x300g");
         assert_eq!(layout(&[900, 300, 900]), "1x300g-2x900g");
         assert_eq!(layout(&[]), "");
+    }
+
+    #[test]
+    fn an_array_is_one_disk_as_large_as_all_of_them() {
+        let disks = vec![Disk { size_gb: 300 }; 2];
+        assert_eq!(as_set_up(disks.clone(), false), disks);
+        assert_eq!(as_set_up(disks, true), [Disk { size_gb: 600 }]);
+        assert_eq!(as_set_up(Vec::new(), true), []);
+    }
+
+    #[test]
+    fn a_single_disk_makes_no_array() {
+        let disks = vec![Disk { size_gb: 300 }];
+        assert_eq!(as_set_up(disks.clone(), true), disks);
     }
 
     #[test]

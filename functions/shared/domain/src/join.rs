@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::cache::{Worker, WorkerState};
 use crate::claim::taken_over;
-use crate::disks::{Disk, expected_cache_bytes};
+use crate::disks::{Disk, expected_cache_bytes, fast_disk_node};
 use crate::names;
 use crate::node::{Node, NodeChange, Pod, Volume, VolumePhase};
 use crate::resolve::Direction;
@@ -37,7 +37,7 @@ pub fn label(node: &Node, subject: &Subject) -> Step {
         being_drained(node),
         [
             (names::INSTANCE_ID_LABEL, subject.instance_id.as_str()),
-            (names::FAST_DISK_LABEL, names::FAST_DISK_NVME),
+            (names::FAST_DISK_LABEL, fast_disk_node(subject.one_array)),
             (names::DISK_LAYOUT_LABEL, subject.disk_layout.as_str()),
         ],
     );

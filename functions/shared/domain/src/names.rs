@@ -7,6 +7,8 @@ pub const INSTANCE_ID_LABEL: &str = "tidegate.dev/instance-id";
 pub const FAST_DISK_LABEL: &str = "fast-disk-node";
 /// Value of [`FAST_DISK_LABEL`]: each disk is a volume of its own.
 pub const FAST_DISK_NVME: &str = "pv-nvme";
+/// Value of [`FAST_DISK_LABEL`]: all disks are one array, and that is the volume.
+pub const FAST_DISK_RAID: &str = "pv-raid";
 /// The disk layout of the node's instance type, such as `2x300g`.
 pub const DISK_LAYOUT_LABEL: &str = "tidegate.dev/disk-layout";
 /// The lever of the Alluxio worker: set, the `DaemonSet` of that disk layout runs a worker here; taken off, the

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::deadline::deadline;
-use crate::disks::{Disk, DiskLayout};
+use crate::disks::{Disk, DiskLayout, as_set_up};
 use crate::outcome::ResolveOutcome;
 use crate::ports::{Ec2Instance, GroupHook, Membership};
 use crate::subject::{Hook, InstanceId, Subject};
@@ -48,6 +48,8 @@ impl Direction {
 pub struct Scope {
     /// The groups of this cluster.
     pub groups: Vec<String>,
+    /// Those of them whose instances set their disks up as one array.
+    pub array_groups: Vec<String>,
     /// The name of our launch hook.
     pub join_hook: String,
     /// The name of our terminate hook.
@@ -175,6 +177,8 @@ pub fn resolve(scope: &Scope, known: Known<'_>) -> Resolution {
     let deadline = trigger
         .deadline(started_at)
         .map_or(by_limit, |by_event| by_limit.min(by_event).max(started_at));
+    let one_array = scope.array_groups.contains(&membership.group);
+    let disks = as_set_up(disks, one_array);
     let subject = Subject {
         instance_id: instance.clone(),
         auto_scaling_group: membership.group.clone(),
@@ -183,6 +187,7 @@ pub fn resolve(scope: &Scope, known: Known<'_>) -> Resolution {
         lifecycle_state: membership.lifecycle_state.clone(),
         disk_layout: DiskLayout::of(&disks),
         disks,
+        one_array,
         hook,
         retains,
     };

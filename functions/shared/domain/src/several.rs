@@ -201,6 +201,7 @@ mod tests {
     fn scope() -> Scope {
         Scope {
             groups: vec!["nvme".into(), "spot".into()],
+            array_groups: Vec::new(),
             join_hook: "tidegate-node-join".into(),
             drain_hook: "tidegate-node-drain".into(),
             join_limit_seconds: 1_800,

@@ -98,8 +98,11 @@ pub struct Subject {
     pub instance_type: String,
     /// Its lifecycle state when it was looked up, as Auto Scaling spells it.
     pub lifecycle_state: String,
-    /// The instance-store NVMe disks of its type.
+    /// The instance-store NVMe disks of its type; where they are set up as an array, that is the one disk.
     pub disks: Vec<Disk>,
+    /// Whether its group sets them up as an array.
+    #[serde(default)]
+    pub one_array: bool,
     /// The name of that set of disks.
     pub disk_layout: DiskLayout,
     /// The hook that this execution completes; none where nothing waits.

@@ -49,6 +49,14 @@ impl<Lookup: Fn(&str) -> Option<String>> Settings<Lookup> {
             .map_err(|_| Error::invalid(name, format_args!("{text:?}"), "true or false"))
     }
 
+    /// The same as [`Self::list`], or nothing at all.
+    pub fn optional_list(&self, name: &str) -> Result<Vec<String>> {
+        match self.optional(name) {
+            None => Ok(Vec::new()),
+            Some(_) => self.list(name),
+        }
+    }
+
     /// Texts between commas; none of them empty, at least one.
     pub fn list(&self, name: &str) -> Result<Vec<String>> {
         let text = self.text(name)?;
@@ -114,5 +122,12 @@ mod tests {
     fn a_list_has_no_empty_places() {
         assert_eq!(settings("a, b").list("GROUPS"), Ok(vec!["a".into(), "b".into()]));
         assert!(settings("a,,b").list("GROUPS").is_err());
+    }
+
+    #[test]
+    fn a_list_that_may_be_missing_is_empty_then() {
+        assert_eq!(settings("").optional_list("GROUPS"), Ok(Vec::new()));
+        assert_eq!(settings("a").optional_list("GROUPS"), Ok(vec!["a".into()]));
+        assert!(settings(",").optional_list("GROUPS").is_err());
     }
 }

@@ -11,6 +11,7 @@ use rendered::{
     worker_pods,
 };
 use serde_json::{Value, json};
+use tidegate_domain::disks::fast_disk_node;
 use tidegate_domain::names;
 use tidegate_manifests::render;
 
@@ -57,8 +58,11 @@ fn disks_are_mounted_and_looked_for_in_one_directory() {
 
 #[test]
 fn the_provisioner_waits_for_no_label_that_nothing_sets() {
-    let text = render(&settings()).expect("rendered");
-    assert!(!text.contains("pv-raid"));
+    let objects = objects(&settings());
+    let affinity = &provisioner_pod(&objects)["affinity"]["nodeAffinity"];
+    let terms = &affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"];
+    let set = [false, true].map(fast_disk_node);
+    assert_eq!(terms[0]["matchExpressions"][0]["values"], json!(set));
 }
 
 #[test]

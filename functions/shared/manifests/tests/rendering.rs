@@ -110,8 +110,7 @@ fn labels_taints_and_classes_are_those_that_the_functions_set_and_look_for() {
     assert_eq!(provisioner["spec"]["template"]["metadata"]["labels"][key], value);
     let term = &provisioner_pod(&objects)["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
         ["nodeSelectorTerms"][0];
-    let expression =
-        json!({ "key": names::FAST_DISK_LABEL, "operator": "In", "values": [names::FAST_DISK_NVME] });
+    let expression = json!({ "key": names::FAST_DISK_LABEL, "operator": "In", "values": [names::FAST_DISK_NVME, names::FAST_DISK_RAID] });
     assert_eq!(*term, json!({ "matchExpressions": [expression] }));
     let config = &named(&objects, "ConfigMap", "local-volume-provisioner-config")["data"];
     let labels: Vec<String> =

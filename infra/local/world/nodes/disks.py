@@ -41,6 +41,12 @@ def raw_sizes(instance_type: dict[str, Any]) -> list[int]:
     ]
 
 
+def as_set_up(raw: list[int], user_data: str) -> list[int]:
+    """The disks as the user data sets them up: with LAYOUT=pv-raid all of them are one array (infra/user-data)."""
+    one_array = "Environment=LAYOUT=pv-raid" in user_data and len(raw) > 1
+    return [sum(raw)] if one_array else raw
+
+
 def ext4_size(raw: int) -> int:
     """Bytes that ``statfs`` reports as the size of an ext4 made with mke2fs's defaults on a disk of ``raw`` bytes.
 

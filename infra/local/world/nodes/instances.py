@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 from dataclasses import dataclass, field
 from typing import Any
@@ -82,6 +83,13 @@ class Ec2:
         named = {instance.tags.get("eks:cluster-name")} - {None}
         named |= {key.split("/", 2)[2] for key in instance.tags if key.startswith("kubernetes.io/cluster/")}
         return not named or self._cluster in named
+
+    async def user_data(self, instance_id: str) -> str:
+        """What cloud-init is given; empty where there is none."""
+        told = await asyncio.to_thread(
+            self._client.describe_instance_attribute, InstanceId=instance_id, Attribute="userData"
+        )
+        return base64.b64decode(told.get("UserData", {}).get("Value", "")).decode()
 
     async def instance_type(self, name: str) -> dict[str, Any]:
         """What DescribeInstanceTypes says, asked once for each type."""

@@ -16,7 +16,7 @@ from ..alluxio.process import Process
 from . import cloud, images, kubelet, pod_spec, provisioner
 from .api import ApiError, Cluster
 from .containers import CannotStart, NothingRunner, ProcessRunner, ProvisionerRunner, Runner
-from .disks import Disks, raw_sizes
+from .disks import Disks, as_set_up, raw_sizes
 from .instances import Instance
 from .node_object import now
 from .pod_spec import Addresses
@@ -43,7 +43,8 @@ class Settings:
 
 
 class Machine:
-    """``boot_seconds`` is the time until the kubelet registers, None for never; ``disk_fault`` as in :meth:`Disks.mount`."""
+    """``boot_seconds`` is the time until the kubelet registers, None for never; ``disk_fault`` as in :meth:`Disks.mount`,
+    ``user_data`` what cloud-init is given: of it only how the disks are set up is played."""
 
     def __init__(
         self,
@@ -55,9 +56,10 @@ class Machine:
         *,
         boot_seconds: float | None,
         disk_fault: str = "",
+        user_data: str = "",
     ):
         self.instance, self._type, self._settings = instance, instance_type, settings
-        self._boot_seconds, self._disk_fault = boot_seconds, disk_fault
+        self._boot_seconds, self._disk_fault, self._user_data = boot_seconds, disk_fault, user_data
         self.directory = settings.world / "nodes" / instance.id
         self.disks = Disks(self.directory)
         self._cluster, self._next_pod_address = cluster, next_pod_address
@@ -84,7 +86,7 @@ class Machine:
                 return
             self._log.info("%s boots (%s, %s)", self.instance.id, self.instance.type, self.instance.address)
             await asyncio.sleep(self._boot_seconds)
-            await asyncio.to_thread(self.disks.mount, raw_sizes(self._type), self._disk_fault)
+            await asyncio.to_thread(self.disks.mount, as_set_up(raw_sizes(self._type), self._user_data), self._disk_fault)
             await self._kubelet.register()
             self.state = "joined"
             administrator = self._cluster.acting_as(*cloud.IDENTITY)

@@ -130,7 +130,7 @@ class Player:
             boot = 0.0
         machine = Machine(
             self._cluster, instance, instance_type, self._settings, lambda: next(self._pod_addresses),
-            boot_seconds=boot, disk_fault=fault,
+            boot_seconds=boot, disk_fault=fault, user_data=await self._ec2.user_data(instance.id),
         )  # fmt: skip
         self.machines[instance.id] = machine
         machine.start()

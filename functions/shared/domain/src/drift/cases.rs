@@ -7,6 +7,7 @@ use super::kind::Kind;
 use super::nodes::changed_since;
 use super::snapshot::{Group, RunningExecution, SeenNode, Snapshot};
 use crate::cache::{Worker, WorkerState};
+use crate::disks::Disk;
 use crate::names;
 use crate::node::Node;
 use crate::resolve::Direction;
@@ -272,6 +273,35 @@ fn a_node_that_names_another_layout_than_its_type_has_joins_again() {
         labels.insert(names::DISK_LAYOUT_LABEL.into(), "2x300g".into());
     });
     assert!(finding.seen.contains("disk-layout=2x300g"), "{}", finding.seen);
+    starts(&finding, Direction::Join);
+}
+
+/// The one disk of the node is an array of two half as large.
+fn an_array(snapshot: &mut Snapshot) {
+    let half = Disk { size_gb: 150 };
+    snapshot
+        .disks
+        .values_mut()
+        .for_each(|disks| *disks = vec![half; 2]);
+    let groups = snapshot.groups.as_mut().expect("seen");
+    groups.iter_mut().for_each(|group| group.one_array = true);
+    let label = (names::FAST_DISK_LABEL.into(), names::FAST_DISK_RAID.into());
+    the_node(snapshot).node.labels.extend([label]);
+}
+
+#[test]
+fn a_node_whose_disks_are_one_array_is_judged_by_the_array() {
+    nothing(an_array);
+    let finding = only(Kind::DisksMislabelled, |snapshot| {
+        an_array(snapshot);
+        let label = (names::FAST_DISK_LABEL.into(), names::FAST_DISK_NVME.into());
+        the_node(snapshot).node.labels.extend([label]);
+    });
+    assert!(
+        finding.seen.contains("fast-disk-node=pv-nvme"),
+        "{}",
+        finding.seen
+    );
     starts(&finding, Direction::Join);
 }
 

@@ -57,6 +57,7 @@ pub(super) fn group_of(size: usize, state: &str) -> Group {
     Group {
         name: GROUP.to_owned(),
         exists: true,
+        one_array: false,
         retains: true,
         hooks: vec![hook(Direction::Join), hook(Direction::Drain)],
         members: (0..size).map(member).collect(),

@@ -8,7 +8,7 @@ use super::running::Busy;
 use super::snapshot::{SeenNode, SeenPod, Snapshot};
 use super::view::{self, Instance};
 use crate::cache::{Worker, WorkerState};
-use crate::disks::{Disk, DiskLayout, expected_cache_bytes};
+use crate::disks::{Disk, DiskLayout, expected_cache_bytes, fast_disk_node};
 use crate::join::{VolumesSeen, volumes_seen};
 use crate::names;
 use crate::node::{Node, NodeChange, Volume};
@@ -166,11 +166,14 @@ impl<'a> Nodes<'a> {
             return None;
         }
         let disks = view::disks(self.snapshot, instance)?;
-        let layout = DiskLayout::of(disks);
+        let layout = DiskLayout::of(&disks);
+        let one_array = instance.group.one_array;
         let told: Vec<_> = DISK_LABELS
             .into_iter()
             .filter_map(|label| Some((label, node.node.labels.get(label)?)))
-            .filter(|(label, value)| disks.is_empty() || value.as_str() != expected(label, &layout))
+            .filter(|(label, value)| {
+                disks.is_empty() || value.as_str() != expected(label, &layout, one_array)
+            })
             .collect();
         if told.is_empty() {
             return None;
@@ -221,7 +224,7 @@ impl<'a> Nodes<'a> {
         if disks.is_empty() || !self.carrying(instance, node) {
             return None;
         }
-        let missing = self.missing(instance, node, disks);
+        let missing = self.missing(instance, node, &disks);
         if missing.is_empty() {
             return None;
         }
@@ -278,7 +281,7 @@ impl<'a> Nodes<'a> {
             .as_ref()
             .ok()
             .and_then(|workers| workers.lost_storage.get(&worker.host));
-        let expected = expected_cache_bytes(disks);
+        let expected = expected_cache_bytes(&disks);
         let what = match lost {
             Some(lost) => format!("lost {}", lost.join(", ")),
             None if worker.capacity_bytes < expected => format!(
@@ -338,9 +341,9 @@ pub fn changed_since(judged: &Node, now: &Node) -> Option<&'static str> {
     }
 }
 
-fn expected<'a>(label: &str, layout: &'a DiskLayout) -> &'a str {
+fn expected<'a>(label: &str, layout: &'a DiskLayout, one_array: bool) -> &'a str {
     if label == names::FAST_DISK_LABEL {
-        names::FAST_DISK_NVME
+        fast_disk_node(one_array)
     } else {
         layout.as_str()
     }

@@ -48,6 +48,8 @@ pub struct Group {
     pub name: String,
     /// Whether AWS knows it.
     pub exists: bool,
+    /// Whether its instances set their disks up as one array.
+    pub one_array: bool,
     /// Whether it keeps an instance whose terminate hook is abandoned.
     pub retains: bool,
     /// Its hooks.

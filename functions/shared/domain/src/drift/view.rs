@@ -6,7 +6,7 @@ use super::finding::{About, Finding, Repair};
 use super::kind::Kind;
 use super::snapshot::{Group, Member, SeenNode, Snapshot};
 use crate::cache::{Worker, WorkerState};
-use crate::disks::Disk;
+use crate::disks::{Disk, as_set_up};
 use crate::node::Volume;
 
 /// An instance of a group, with its node where it is one.
@@ -84,10 +84,8 @@ pub(super) fn workers(snapshot: &Snapshot) -> HashMap<&str, &Worker> {
     found
 }
 
-/// The disks of an instance; none where its type could not be asked for.
-pub(super) fn disks<'a>(snapshot: &'a Snapshot, instance: &Instance<'_>) -> Option<&'a [Disk]> {
-    snapshot
-        .disks
-        .get(&instance.member.instance_type)
-        .map(Vec::as_slice)
+/// The disks of an instance, as they are set up; none where its type could not be asked for.
+pub(super) fn disks(snapshot: &Snapshot, instance: &Instance<'_>) -> Option<Vec<Disk>> {
+    let disks = snapshot.disks.get(&instance.member.instance_type)?;
+    Some(as_set_up(disks.clone(), instance.group.one_array))
 }

@@ -14,6 +14,7 @@ fn subject() -> Subject {
         lifecycle_state: "Pending:Wait".into(),
         disks: DISKS.to_vec(),
         disk_layout: DiskLayout::of(&DISKS),
+        one_array: false,
         hook: None,
         retains: false,
     }
@@ -94,6 +95,20 @@ fn a_fresh_node_gets_what_is_known_of_it_and_a_labelled_one_is_left_alone() {
         ),
         Step::Nothing
     );
+}
+
+#[test]
+fn a_node_says_whether_its_disks_are_volumes_each_or_one_array() {
+    for (one_array, value) in [(false, "pv-nvme"), (true, "pv-raid")] {
+        let subject = Subject {
+            one_array,
+            ..subject()
+        };
+        let Step::Change(change) = label(&Node::default(), &subject) else {
+            panic!("nothing to change")
+        };
+        assert_eq!(change.labels[names::FAST_DISK_LABEL].as_deref(), Some(value));
+    }
 }
 
 #[test]

@@ -19,6 +19,7 @@ fn subject() -> Subject {
         lifecycle_state: "InService".into(),
         disks: DISKS.to_vec(),
         disk_layout: DiskLayout::of(&DISKS),
+        one_array: false,
         hook: None,
         retains: false,
     }

@@ -6,6 +6,7 @@ use crate::trigger::{Named, News, Notice, Wishes};
 fn scope() -> Scope {
     Scope {
         groups: vec!["nvme".into(), "spot".into()],
+        array_groups: Vec::new(),
         join_hook: "tidegate-node-join".into(),
         drain_hook: "tidegate-node-drain".into(),
         join_limit_seconds: 1_800,
@@ -112,6 +113,28 @@ fn a_launch_action_of_a_group_of_ours_is_resolved_with_its_hook() {
     let resolution = resolved(Direction::Join, &action(Direction::Join), "Pending:Wait", 2);
     assert_eq!(resolution.outcome, ResolveOutcome::Resolved);
     assert_eq!(hook_of(resolution).as_deref(), Some("tidegate-node-join"));
+}
+
+#[test]
+fn disks_of_a_group_that_makes_an_array_of_them_are_one() {
+    let mut scope = scope();
+    scope.array_groups.push("nvme".into());
+    let trigger = by_hand();
+    let membership = member("InService");
+    let known = Known {
+        direction: Direction::Join,
+        trigger: &trigger,
+        instance: &instance(),
+        membership: &membership,
+        disks: vec![Disk { size_gb: 300 }; 2],
+        hooks: &[],
+        retains: false,
+        started_at: Timestamp::UNIX_EPOCH,
+    };
+    let subject = resolve(&scope, known).subject.expect("ours");
+    assert!(subject.one_array);
+    assert_eq!(subject.disks, [Disk { size_gb: 600 }]);
+    assert_eq!(subject.disk_layout.as_str(), "1x600g");
 }
 
 #[test]

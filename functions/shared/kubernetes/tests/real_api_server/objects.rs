@@ -58,6 +58,7 @@ pub(crate) fn subject() -> Subject {
         lifecycle_state: "Pending:Wait".into(),
         disk_layout: DiskLayout::of(&disks),
         disks,
+        one_array: false,
         hook: None,
         retains: false,
     }

@@ -24,6 +24,7 @@ fn subject() -> Subject {
         lifecycle_state: "Pending:Wait".into(),
         disks: Vec::new(),
         disk_layout: DiskLayout::of(&[]),
+        one_array: false,
         hook: None,
         retains: false,
     }
