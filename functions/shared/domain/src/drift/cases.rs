@@ -283,8 +283,9 @@ fn an_array(snapshot: &mut Snapshot) {
         .disks
         .values_mut()
         .for_each(|disks| *disks = vec![half; 2]);
-    let groups = snapshot.groups.as_mut().expect("seen");
-    groups.iter_mut().for_each(|group| group.one_array = true);
+    for group in snapshot.groups.as_mut().expect("seen") {
+        group.one_array = true;
+    }
     let label = (names::FAST_DISK_LABEL.into(), names::FAST_DISK_RAID.into());
     the_node(snapshot).node.labels.extend([label]);
 }
