@@ -106,6 +106,11 @@ impl World {
     /// Reads files back through Alluxio; fails unless each is what was written.
     pub(crate) async fn expect_intact(&self, files: &[Content]) {
         Group::wait_for_the_one_that_stays(self).await;
+        self.expect_read(files).await;
+    }
+
+    /// The same, by the workers that are there.
+    pub(crate) async fn expect_read(&self, files: &[Content]) {
         for file in files {
             let answer = self
                 .files(
