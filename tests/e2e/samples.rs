@@ -83,8 +83,12 @@ async fn dev_gets_its_master_and_its_caches_in_memory_and_the_master_comes_back_
     let (elsewhere, _) = ready_pod(&world, "alluxio-master-0", &uid).await;
     assert_ne!(elsewhere, address, "a new pod has a new address");
     eventually(120, "both workers have found it", async || {
-        let hosts = world.worker_hosts("LIVE").await;
-        if hosts.len() == 2 { Ok(()) } else { Err(hosts) }
+        let hosts = world.live_workers().await?;
+        if hosts.len() == 2 {
+            Ok(())
+        } else {
+            Err(format!("{hosts:?}"))
+        }
     })
     .await;
     world.expect_read(&[kept]).await;
