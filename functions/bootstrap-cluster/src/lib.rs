@@ -35,17 +35,15 @@ const STEP_AGAIN_SECONDS: u32 = 5;
 const MOST_NAMED: usize = 10;
 
 /// The function.
-pub struct BootstrapCluster<Eks, Connect, Groups, Ec2, Master, C> {
+pub struct BootstrapCluster<Eks, Connect, Groups, Ec2, C> {
     /// EKS.
     pub eks: Eks,
-    /// Connects to the cluster's API server.
+    /// Connects to the cluster's API server, and to the Alluxio masters, which may be looked up there.
     pub connect: Connect,
     /// Auto Scaling.
     pub groups: Groups,
     /// EC2.
     pub instances: Ec2,
-    /// The Alluxio masters.
-    pub master: Master,
     /// Time.
     pub clock: C,
     /// What is ours.
@@ -133,10 +131,10 @@ pub(crate) struct Seen {
 
 pub(crate) type Answered = Answer<BootstrapOutcome, Facts>;
 
-impl<Eks, Connect, Groups, Ec2, Master, C, Cluster> BootstrapCluster<Eks, Connect, Groups, Ec2, Master, C>
+impl<Eks, Connect, Groups, Ec2, C, Cluster, Master> BootstrapCluster<Eks, Connect, Groups, Ec2, C>
 where
     Eks: KnownClusters,
-    Connect: Fn(&ApiServer) -> Result<Cluster>,
+    Connect: Fn(&ApiServer) -> Result<(Cluster, Master)>,
     Cluster: Objects + ClusterView + Inventory,
     Groups: GroupsView + GroupTypes,
     Ec2: Instances + LaunchTemplates,
@@ -158,7 +156,7 @@ where
             }) if matches!(status.as_str(), "ACTIVE" | "UPDATING") => (version, api_server),
             other => return Ok(self.no_cluster_yet(call, other, facts)),
         };
-        let cluster = (self.connect)(&api_server)?;
+        let (cluster, master) = (self.connect)(&api_server)?;
         let groups = self.groups.groups(&self.group_names).await?;
         let seen = Seen {
             disks: self.disks(&groups).await?,
@@ -195,7 +193,8 @@ where
             facts.progress.verified.push(step.name.to_owned());
         }
         self.set_groups_right(&seen.groups, &mut facts).await?;
-        self.joined(call, &cluster, version, &seen, facts).await
+        self.joined(call, (&cluster, &master), version, &seen, facts)
+            .await
     }
 
     /// Why there is nothing to connect to.
@@ -221,7 +220,7 @@ where
     async fn joined(
         &self,
         call: &BootstrapCall,
-        cluster: &Cluster,
+        (cluster, master): (&Cluster, &Master),
         version: String,
         seen: &Seen,
         mut facts: Facts,
@@ -241,7 +240,7 @@ where
             return Ok(Answer::new(BootstrapOutcome::Incomplete, reason, facts));
         }
         // A master that is not there yet holds up every join.
-        let workers = match self.master.workers().await {
+        let workers = match master.workers().await {
             Ok(workers) => workers,
             Err(error) if error.name == ErrorName::AlluxioUnavailable => {
                 return Ok(self.not_yet(call, error.message, STEP_AGAIN_SECONDS, facts));
@@ -387,11 +386,10 @@ fn layouts(disks: &BTreeMap<String, Vec<Disk>>) -> Vec<String> {
     layouts
 }
 
-impl<Eks, Connect, Groups, Ec2, Master, C, Cluster> Serve
-    for BootstrapCluster<Eks, Connect, Groups, Ec2, Master, C>
+impl<Eks, Connect, Groups, Ec2, C, Cluster, Master> Serve for BootstrapCluster<Eks, Connect, Groups, Ec2, C>
 where
     Eks: KnownClusters,
-    Connect: Fn(&ApiServer) -> Result<Cluster>,
+    Connect: Fn(&ApiServer) -> Result<(Cluster, Master)>,
     Cluster: Objects + ClusterView + Inventory,
     Groups: GroupsView + GroupTypes,
     Ec2: Instances + LaunchTemplates,

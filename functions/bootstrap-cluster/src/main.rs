@@ -16,7 +16,8 @@ async fn main() -> ExitCode {
         let aws = tidegate_aws::configuration().await;
         let cluster_name = settings.text("CLUSTER_NAME")?;
         let login = tidegate_wiring::login(&settings, &cluster_name)?;
-        let mut manifests = tidegate_manifests::Settings::new(Vec::new(), settings.list("ALLUXIO_MASTERS")?);
+        let mut manifests =
+            tidegate_manifests::Settings::new(Vec::new(), settings.optional_list("ALLUXIO_MASTERS")?);
         manifests.namespace = settings.text("ALLUXIO_NAMESPACE")?;
         manifests.alluxio_image = settings.text("ALLUXIO_IMAGE")?;
         manifests.alluxio_role_arn = settings.optional("ALLUXIO_ROLE_ARN");
@@ -25,11 +26,12 @@ async fn main() -> ExitCode {
         Ok(BootstrapCluster {
             eks: tidegate_aws::EksCluster::new(&aws, &cluster_name),
             connect: move |api_server: &ApiServer| {
-                tidegate_wiring::connect(FUNCTION, api_server, login.clone())
+                let cluster = tidegate_wiring::connect(FUNCTION, api_server, login.clone())?;
+                let master = tidegate_wiring::alluxio_master(&Settings::from_environment(), &cluster)?;
+                Ok((cluster, master))
             },
             groups: tidegate_aws::GroupListing::new(&aws),
             instances: tidegate_ec2::Ec2::new(&aws),
-            master: tidegate_wiring::alluxio_master(&settings)?,
             clock: SystemClock,
             scope: Scope {
                 join_hook: settings.text("JOIN_HOOK_NAME")?,

@@ -14,10 +14,10 @@ use tidegate_manifests::Step;
 
 use crate::{Answered, BETWEEN_LOOKS, BootstrapCluster, Facts, Seen};
 
-impl<Eks, Connect, Groups, Ec2, Master, C, Cluster> BootstrapCluster<Eks, Connect, Groups, Ec2, Master, C>
+impl<Eks, Connect, Groups, Ec2, C, Cluster, Master> BootstrapCluster<Eks, Connect, Groups, Ec2, C>
 where
     Eks: KnownClusters,
-    Connect: Fn(&ApiServer) -> Result<Cluster>,
+    Connect: Fn(&ApiServer) -> Result<(Cluster, Master)>,
     Cluster: Objects + ClusterView + Inventory,
     Groups: GroupsView + GroupTypes,
     Ec2: Instances + LaunchTemplates,

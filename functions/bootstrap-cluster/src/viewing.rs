@@ -11,10 +11,10 @@ use tidegate_domain::ports::{Clock, Instances};
 
 use crate::BootstrapCluster;
 
-impl<Eks, Connect, Groups, Ec2, Master, C, Cluster> BootstrapCluster<Eks, Connect, Groups, Ec2, Master, C>
+impl<Eks, Connect, Groups, Ec2, C, Cluster, Master> BootstrapCluster<Eks, Connect, Groups, Ec2, C>
 where
     Eks: KnownClusters,
-    Connect: Fn(&ApiServer) -> Result<Cluster>,
+    Connect: Fn(&ApiServer) -> Result<(Cluster, Master)>,
     Cluster: Objects + ClusterView + Inventory,
     Groups: GroupsView + GroupTypes,
     Ec2: Instances + LaunchTemplates,

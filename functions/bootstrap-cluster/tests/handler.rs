@@ -243,10 +243,9 @@ async fn asked_with(world: &World, add_ons: AddOns, more: &Value) -> Value {
     let connecting = world.clone();
     let function = BootstrapCluster {
         eks: world.clone(),
-        connect: move |_: &ApiServer| Ok(connecting.clone()),
+        connect: move |_: &ApiServer| Ok((connecting.clone(), connecting.clone())),
         groups: world.clone(),
         instances: world.clone(),
-        master: world.clone(),
         clock: world.clone(),
         scope: Scope {
             join_hook: "join".into(),

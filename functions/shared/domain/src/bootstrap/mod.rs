@@ -10,6 +10,9 @@ pub use joining::{Unjoined, unjoined};
 pub use overview::{
     DaemonSetRow, MOST_ROWS, NodeGroupRow, NodeRow, Overview, Rows, UsageRow, VolumeRow, WorkerRow,
 };
-pub use ports::{GroupTypes, Inventory, KnownCluster, KnownClusters, LaunchTemplates, Objects, TypeSource};
+pub use ports::{
+    GroupTypes, Inventory, KnownCluster, KnownClusters, LaunchTemplates, MasterRole, MasterRoles, Objects,
+    TypeSource,
+};
 pub use readiness::{driver_of, readiness, title};
 pub use request::Request;
