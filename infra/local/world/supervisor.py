@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from . import groups, network
+from .alluxio import published
 from .alluxio.process import record_self
 from .kubernetes.control_plane import ControlPlane
 from .kubernetes.token_webhook import TokenWebhook
@@ -116,6 +117,7 @@ class World:
             first = groups.make_node_group(aws, REGION, CLUSTER, subnets, first)
         else:
             self._apply_manifests(plane, alluxio["master"])
+            self._publish_masters(plane, alluxio["master"])
             groups.make(aws, REGION, CLUSTER, subnets, first)
         self._deploy(aws, alluxio["master"], [first, *others])
         self._say("nodes")
@@ -146,11 +148,18 @@ class World:
         rendered.write_text(done.stdout)
         plane.apply(rendered)
 
+    def _publish_masters(self, plane: ControlPlane, master: str) -> None:
+        path = self._paths.world / "masters.json"
+        path.write_text(json.dumps(published.service_of(master), indent=2) + "\n")
+        plane.apply(path)
+
     def _deploy(self, aws: str, master: str, group_names: list[str]) -> None:
         parameters = {
             "ClusterName": CLUSTER,
             "AutoScalingGroupNames": ",".join(group_names),
-            "AlluxioMasters": master,
+            # Where nothing is set up, nobody has published them, and the workers' manifests need a name. Elsewhere the
+            # functions look them up.
+            **({"AlluxioMasters": master} if self._settings.bare else {}),
             "Architecture": "x86_64" if os.uname().machine == "x86_64" else "arm64",
             **self._settings.parameters,
         }
