@@ -14,16 +14,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidegate_domain::api_server::ApiServer;
 use tidegate_domain::bootstrap::{
-    GroupTypes, Inventory, KnownCluster, KnownClusters, LaunchTemplates, Objects, Overview, Request,
-    TypeSource, unjoined,
+    GroupTypes, Inventory, KnownCluster, KnownClusters, LaunchTemplates, MasterRoles, Objects, Overview,
+    Request, TypeSource, unjoined,
 };
 use tidegate_domain::disks::{Disk, DiskLayout};
 use tidegate_domain::drift::{ClusterView, Group, GroupsView, Repair, Scope, WorkersView, of_groups};
 use tidegate_domain::error::{Error, ErrorName, Result};
 use tidegate_domain::outcome::{Answer, BootstrapOutcome};
-use tidegate_domain::ports::{Clock, Instances};
+use tidegate_domain::ports::{Clock, Instances, MasterPlaces};
 use tidegate_lambda::{Call, Reply, Serve};
-use tidegate_manifests::{AddOn, Layout, Settings};
+use tidegate_manifests::{AddOn, Layout, MEMORY, Settings};
 
 /// No step is begun after so long: a function has 30 s, and the next call goes on.
 const LAST_BEGINNING: SignedDuration = SignedDuration::from_secs(15);
@@ -50,6 +50,8 @@ pub struct BootstrapCluster<Eks, Connect, Groups, Ec2, C> {
     pub scope: Scope,
     /// What the manifests are rendered with; the disk layouts are those of the groups' instance types.
     pub manifests: Settings,
+    /// Memory for the cache of each node without disks, in MiB; 0 where such nodes get none.
+    pub memory_tier_mib: u32,
     /// What the cluster gets beside Alluxio.
     pub add_ons: AddOns,
     /// The groups that are looked after.
@@ -105,7 +107,7 @@ pub struct Progress {
 pub struct Facts {
     /// What the next call is handed.
     pub progress: Progress,
-    /// The disk layouts of the groups' instance types.
+    /// The disk layouts of the groups' instance types, and `memory` where nodes without disks get a cache.
     pub disk_layouts: Vec<String>,
     /// What was changed on groups in this call.
     pub changed: Vec<String>,
@@ -135,10 +137,10 @@ impl<Eks, Connect, Groups, Ec2, C, Cluster, Master> BootstrapCluster<Eks, Connec
 where
     Eks: KnownClusters,
     Connect: Fn(&ApiServer) -> Result<(Cluster, Master)>,
-    Cluster: Objects + ClusterView + Inventory,
+    Cluster: Objects + ClusterView + Inventory + MasterPlaces,
     Groups: GroupsView + GroupTypes,
     Ec2: Instances + LaunchTemplates,
-    Master: WorkersView,
+    Master: WorkersView + MasterRoles,
     C: Clock,
 {
     async fn answer(&self, call: &BootstrapCall) -> Result<Answered> {
@@ -163,9 +165,13 @@ where
             groups,
         };
         facts.disk_layouts = layouts(&seen.disks);
+        if self.memory_tier_mib > 0 {
+            facts.disk_layouts.push(MEMORY.into());
+        }
         if facts.disk_layouts.is_empty() {
             let reason = format!(
-                "none of the groups {} has an instance type with local NVMe disks",
+                "none of the groups {} has an instance type with local NVMe disks, and the parameter MemoryTierMib asks \
+                 for no cache in memory",
                 self.group_names.join(", ")
             );
             return Ok(Answer::new(BootstrapOutcome::Incomplete, reason, facts));
@@ -266,7 +272,7 @@ where
             let reason = format!("{} instances have not joined: {}", late.len(), named.join(", "));
             return Ok(self.not_yet(call, reason, CLUSTER_AGAIN_SECONDS, facts));
         }
-        let overview = self.overview(cluster, version, &workers).await?;
+        let overview = self.overview((cluster, master), version, &workers).await?;
         let reason = format!(
             "cluster {} is set up: {} nodes, {} Alluxio workers",
             self.cluster_name,
@@ -323,9 +329,18 @@ where
         let invalid =
             |error: tidegate_manifests::Error| Error::new(ErrorName::InvalidInput, error.to_string());
         let mut settings = self.manifests.clone();
+        if settings.masters.is_empty() && settings.master_set.is_none() {
+            let what = "neither the parameter AlluxioMasters names the Alluxio masters that the workers are to find, nor does \
+                        MasterReplicas say how many are to run in the cluster";
+            return Err(Error::new(ErrorName::InvalidInput, what));
+        }
+        let layout = |name: &String| match name.as_str() {
+            MEMORY => Ok(Layout::memory(self.memory_tier_mib)),
+            disks => Layout::parse(disks),
+        };
         settings.layouts = layouts
             .iter()
-            .map(|layout| Layout::parse(layout))
+            .map(layout)
             .collect::<std::result::Result<_, _>>()
             .map_err(invalid)?;
         settings.add_ons = self.add_ons(version)?;
@@ -390,10 +405,10 @@ impl<Eks, Connect, Groups, Ec2, C, Cluster, Master> Serve for BootstrapCluster<E
 where
     Eks: KnownClusters,
     Connect: Fn(&ApiServer) -> Result<(Cluster, Master)>,
-    Cluster: Objects + ClusterView + Inventory,
+    Cluster: Objects + ClusterView + Inventory + MasterPlaces,
     Groups: GroupsView + GroupTypes,
     Ec2: Instances + LaunchTemplates,
-    Master: WorkersView,
+    Master: WorkersView + MasterRoles,
     C: Clock,
 {
     async fn serve(&self, payload: Value) -> Result<Reply> {
