@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from . import groups, network
+from .alluxio import published
 from .alluxio.process import record_self
 from .kubernetes.control_plane import ControlPlane
 from .kubernetes.token_webhook import TokenWebhook
@@ -140,8 +141,11 @@ class World:
             first = groups.make_node_group(aws, REGION, CLUSTER, subnets, groups.bare_node_group(first))
         else:
             self._apply_manifests(plane, master)
+            self._publish_masters(plane, master)
             groups.make(aws, REGION, CLUSTER, subnets, first)
-        self._deploy(aws, [first, *others], {"AlluxioMasters": master})
+        # Where nothing is set up, nobody has published them, and the workers' manifests need a name. Elsewhere the functions
+        # look them up.
+        self._deploy(aws, [first, *others], {"AlluxioMasters": master} if self._settings.bare else {})
 
     def _make_sample(self, aws: str, subnets: list[str], sample: Sample) -> list[str]:
         """Answers the groups that the stack looks after."""
@@ -169,6 +173,11 @@ class World:
         rendered = self._paths.world / "manifests.yaml"
         rendered.write_text(done.stdout)
         plane.apply(rendered)
+
+    def _publish_masters(self, plane: ControlPlane, master: str) -> None:
+        path = self._paths.world / "masters.json"
+        path.write_text(json.dumps(published.service_of(master), indent=2) + "\n")
+        plane.apply(path)
 
     def _deploy(self, aws: str, group_names: list[str], further: dict[str, str]) -> None:
         parameters = {

@@ -49,6 +49,12 @@ impl<Lookup: Fn(&str) -> Option<String>> Settings<Lookup> {
             .map_err(|_| Error::invalid(name, format_args!("{text:?}"), "true or false"))
     }
 
+    /// Texts between commas, none of them empty; no text where the value is missing or empty.
+    pub fn optional_list(&self, name: &str) -> Result<Vec<String>> {
+        self.optional(name)
+            .map_or_else(|| Ok(Vec::new()), |_| self.list(name))
+    }
+
     /// Texts between commas; none of them empty, at least one.
     pub fn list(&self, name: &str) -> Result<Vec<String>> {
         let text = self.text(name)?;
@@ -114,5 +120,16 @@ mod tests {
     fn a_list_has_no_empty_places() {
         assert_eq!(settings("a, b").list("GROUPS"), Ok(vec!["a".into(), "b".into()]));
         assert!(settings("a,,b").list("GROUPS").is_err());
+        assert!(settings("").list("GROUPS").is_err());
+    }
+
+    #[test]
+    fn a_list_that_may_be_missing_is_empty_then_and_has_no_empty_places_else() {
+        assert_eq!(settings("").optional_list("ALLUXIO_MASTERS"), Ok(vec![]));
+        assert_eq!(
+            settings("a:1,b:1").optional_list("ALLUXIO_MASTERS"),
+            Ok(vec!["a:1".into(), "b:1".into()])
+        );
+        assert!(settings("a:1,").optional_list("ALLUXIO_MASTERS").is_err());
     }
 }
