@@ -76,9 +76,9 @@ cluster-user-data: ## write infra/user-data into infra/cluster.yaml
 	python3 infra/embed_user_data.py
 
 .PHONY: up
-up: build ## start the local world; says how to talk to it
+up: build ## start the local world; says how to talk to it (ARGS="--sample dev" for one with nothing set up in it)
 	@$(tools)
-	python3 -m world up
+	python3 -m world up $(ARGS)
 
 .PHONY: down
 down: ## end the local world, and what a crash has left of it

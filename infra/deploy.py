@@ -31,7 +31,7 @@ SAMPLES = Path(os.environ.get("TIDEGATE_SAMPLES", CHECKOUT / "samples"))
 # What a cluster's stack tells of itself, as parameters of the functions' stack.
 FROM_CLUSTER = ("AutoScalingGroupNames", "SubnetIds", "SecurityGroupIds")
 # What it tells beside them, where Alluxio has a bucket.
-IF_TOLD = ("AlluxioRoleArn",)
+IF_TOLD = ("AlluxioRoleArn", "RootUfs")
 
 
 class Refused(Exception):
@@ -145,6 +145,11 @@ def deploy_functions(environment: Environment, given: dict[str, str]) -> None:
             parameters["AutoScalingGroupNames"] = ",".join(groups_of(environment, told["NodeGroupName"]))
             if told.get("DiskLayout") == "pv-raid":
                 parameters.setdefault("ArrayGroupNames", parameters["AutoScalingGroupNames"])
+    if parameters.get("MasterReplicas", "0") != "0" and not parameters.get("RootUfs"):
+        raise Refused(
+            f"RootUfs is empty, and {parameters['MasterReplicas']} Alluxio masters are asked for, which need a place to keep the "
+            "files in: expected one such as s3://BUCKET/PREFIX, or a cluster's stack with an AlluxioBucket"
+        )
     run(
         *("sam", "deploy", "--config-file", str(environment.config.resolve()), "--config-env", environment.name),
         *("--template-file", "template.yaml"),

@@ -18,11 +18,13 @@ export CARGO_TARGET_DIR="$PWD/target"
 # those that take something away from a whole world. Those mostly wait, so they run beside the others.
 export TIDEGATE_WORLD="$PWD/.world-tests"
 lonely_world="$PWD/.world-tests-alone"
-# One in which nothing is set up yet.
+# One in which nothing is set up yet, and one in which the masters are to be pods.
 bare_world="$PWD/.world-tests-bare"
+dev_world="$PWD/.world-tests-dev"
 # As in tests/nextest.toml.
 lonely='test(/^(outages|retention|drift|drift_left)::/) | test(never_persisted) | test(redriven)'
 bare='test(/^bootstrap::/)'
+dev='test(/^samples::dev/)'
 export PYTHONPATH="$PWD/infra/local" PYTHONDONTWRITEBYTECODE=1
 export SAM_CLI_TELEMETRY=0 AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION=us-west-2 NO_COLOR=1
 logs="$PWD/target/test-logs"
@@ -131,6 +133,16 @@ bare_cases() (
     return $status
 )
 
+# A cluster of the sample dev. Of its add-ons, none can be run here.
+dev_cases() (
+    export TIDEGATE_WORLD="$dev_world"
+    python3 -m world up --sample dev --parameters '{"BootstrapOnCompletion": "true", "AddOns": "none"}' &&
+        eval "$(python3 -m world env)" && rust --profile world --workspace -E "binary(e2e) & ($dev)"
+    status=$?
+    python3 -m world down
+    return $status
+)
+
 # The cases that run alone, in a world of their own.
 lonely_cases() (
     export TIDEGATE_WORLD="$lonely_world"
@@ -142,6 +154,7 @@ worlds_down() {
     python3 -m world down
     TIDEGATE_WORLD="$lonely_world" python3 -m world down
     TIDEGATE_WORLD="$bare_world" python3 -m world down
+    TIDEGATE_WORLD="$dev_world" python3 -m world down
 }
 
 interrupted() {
@@ -185,10 +198,11 @@ if run world-up world_up; then
     eval "$(python3 -m world env)"
     run adapters rust --profile world --workspace -E 'binary(real_alluxio) | binary(real_api_server)' --run-ignored only
     # Two and the one that runs alone are what two cores start the JVMs of in time.
-    run end-to-end rust --profile world --test-threads 2 --workspace -E "binary(e2e) - ($lonely) - ($bare)"
+    run end-to-end rust --profile world --test-threads 2 --workspace -E "binary(e2e) - ($lonely) - ($bare) - ($dev)"
 fi
 await end-to-end-alone
 run end-to-end-bare bare_cases
-run rights python3 -m rights "$TIDEGATE_WORLD" "$lonely_world" "$bare_world"
+run end-to-end-dev dev_cases
+run rights python3 -m rights "$TIDEGATE_WORLD" "$lonely_world" "$bare_world" "$dev_world"
 finish
 exit $((failed > 0))

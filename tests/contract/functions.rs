@@ -211,6 +211,33 @@ fn a_function_has_rights_in_the_cluster_exactly_where_it_talks_to_kubernetes() {
 }
 
 #[test]
+fn a_function_may_look_for_masters_in_the_cluster_exactly_where_it_talks_to_alluxio() {
+    for function in functions() {
+        let main = repository::read(&format!("functions/{function}/src/main.rs"));
+        let rules = format!("functions/{function}/rbac.yaml");
+        if function == BRINGS_RIGHTS || !root().join(&rules).exists() {
+            continue;
+        }
+        let objects = repository::yaml(&rules);
+        let rights = objects.iter().filter(|object| object["kind"] == "Role");
+        let mut found = rights.flat_map(|role| {
+            let own = role["metadata"]["namespace"] == "alluxio";
+            list(role, "rules").filter(move |rule| own && rule["resources"] == json!(["endpointslices"]))
+        });
+        let right = found.next();
+        assert_eq!(
+            right.is_some(),
+            main.contains("tidegate_wiring::alluxio_master("),
+            "{rules}: endpointslices of the workers' namespace are for those that talk to Alluxio"
+        );
+        if let Some(rule) = right {
+            assert_eq!(rule["apiGroups"], json!(["discovery.k8s.io"]), "{rules}");
+            assert_eq!(rule["verbs"], json!(["list"]), "{rules}");
+        }
+    }
+}
+
+#[test]
 fn what_brings_the_rights_has_those_of_eks_and_no_other_function_has() {
     let template = template();
     for function in functions() {

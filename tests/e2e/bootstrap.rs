@@ -116,6 +116,7 @@ async fn a_bare_cluster_is_set_up_when_the_stack_is_complete_and_stays_so_whatev
         "local-volume-provisioner",
         "fast-disks",
         "LIVE",
+        "PRIMARY",
     ] {
         assert!(tables.contains(shown), "{shown} is not in\n{tables}");
     }

@@ -1,5 +1,7 @@
 //! Something of the whole world is away, or fails for whoever comes next: these run alone.
 
+use serde_json::json;
+
 use crate::story::{drain, expect_joined};
 use crate::world::{Group, Machine, TWO_DISKS, World, WriteType, eventually};
 
@@ -82,5 +84,33 @@ async fn a_master_that_forgets_a_decommission_is_told_again_and_nothing_is_lost(
         .await
         .expect("drained");
     group.world.expect_intact(&[file]).await;
+    group.delete().await;
+}
+
+#[tokio::test]
+async fn masters_that_are_nowhere_or_have_moved_are_waited_for_and_found_where_they_are_then() {
+    let group = Group::make("case-masters-move", TWO_DISKS).await;
+    let place = group.world.publish_masters(&json!([])).await;
+    // What a function has open is good as long as it lasts, and is not kept for longer than this.
+    group.world.pass(31).await;
+    group.scale_to(1).await;
+    let instance = group.one_in("Pending:Wait", 30).await;
+    eventually(60, "it has a worker", async || {
+        let (_, host) = group.world.node_address(&instance).await;
+        let hosts = group.world.worker_hosts("LIVE").await;
+        if hosts.contains(&host) { Ok(()) } else { Err(hosts) }
+    })
+    .await;
+    // Nobody listens there.
+    group
+        .world
+        .publish_masters(&json!([{"addresses": ["127.0.0.1"]}]))
+        .await;
+    group.world.pass(15).await;
+    assert_eq!(group.state(&instance).await.as_deref(), Some("Pending:Wait"));
+    group.world.publish_masters(&place).await;
+    assert_eq!(group.in_service(1).await, vec![instance.clone()]);
+    expect_joined(&group, &instance, 2).await;
+    drain(&group, &instance).await.expect("drained");
     group.delete().await;
 }

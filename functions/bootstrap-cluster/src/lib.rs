@@ -14,16 +14,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidegate_domain::api_server::ApiServer;
 use tidegate_domain::bootstrap::{
-    GroupTypes, Inventory, KnownCluster, KnownClusters, LaunchTemplates, Objects, Overview, Request,
-    TypeSource, unjoined,
+    GroupTypes, Inventory, KnownCluster, KnownClusters, LaunchTemplates, MasterRoles, Objects, Overview,
+    Request, TypeSource, unjoined,
 };
 use tidegate_domain::disks::{Disk, DiskLayout, as_set_up};
 use tidegate_domain::drift::{ClusterView, Group, GroupsView, Repair, Scope, WorkersView, of_groups};
 use tidegate_domain::error::{Error, ErrorName, Result};
 use tidegate_domain::outcome::{Answer, BootstrapOutcome};
-use tidegate_domain::ports::{Clock, Instances};
+use tidegate_domain::ports::{Clock, Instances, MasterPlaces};
 use tidegate_lambda::{Call, Reply, Serve};
-use tidegate_manifests::{AddOn, Layout, Settings};
+use tidegate_manifests::{AddOn, Layout, MEMORY, Settings};
 
 /// No step is begun after so long: a function has 30 s, and the next call goes on.
 const LAST_BEGINNING: SignedDuration = SignedDuration::from_secs(15);
@@ -35,23 +35,23 @@ const STEP_AGAIN_SECONDS: u32 = 5;
 const MOST_NAMED: usize = 10;
 
 /// The function.
-pub struct BootstrapCluster<Eks, Connect, Groups, Ec2, Master, C> {
+pub struct BootstrapCluster<Eks, Connect, Groups, Ec2, C> {
     /// EKS.
     pub eks: Eks,
-    /// Connects to the cluster's API server.
+    /// Connects to the cluster's API server, and to the Alluxio masters, which may be looked up there.
     pub connect: Connect,
     /// Auto Scaling.
     pub groups: Groups,
     /// EC2.
     pub instances: Ec2,
-    /// The Alluxio masters.
-    pub master: Master,
     /// Time.
     pub clock: C,
     /// What is ours.
     pub scope: Scope,
     /// What the manifests are rendered with; the disk layouts are those of the groups' instance types.
     pub manifests: Settings,
+    /// Memory for the cache of each node without disks, in MiB; 0 where such nodes get none.
+    pub memory_tier_mib: u32,
     /// What the cluster gets beside Alluxio.
     pub add_ons: AddOns,
     /// The groups that are looked after.
@@ -107,7 +107,7 @@ pub struct Progress {
 pub struct Facts {
     /// What the next call is handed.
     pub progress: Progress,
-    /// The disk layouts of the groups' instance types.
+    /// The disk layouts of the groups' instance types, and `memory` where nodes without disks get a cache.
     pub disk_layouts: Vec<String>,
     /// What was changed on groups in this call.
     pub changed: Vec<String>,
@@ -133,14 +133,14 @@ pub(crate) struct Seen {
 
 pub(crate) type Answered = Answer<BootstrapOutcome, Facts>;
 
-impl<Eks, Connect, Groups, Ec2, Master, C, Cluster> BootstrapCluster<Eks, Connect, Groups, Ec2, Master, C>
+impl<Eks, Connect, Groups, Ec2, C, Cluster, Master> BootstrapCluster<Eks, Connect, Groups, Ec2, C>
 where
     Eks: KnownClusters,
-    Connect: Fn(&ApiServer) -> Result<Cluster>,
-    Cluster: Objects + ClusterView + Inventory,
+    Connect: Fn(&ApiServer) -> Result<(Cluster, Master)>,
+    Cluster: Objects + ClusterView + Inventory + MasterPlaces,
     Groups: GroupsView + GroupTypes,
     Ec2: Instances + LaunchTemplates,
-    Master: WorkersView,
+    Master: WorkersView + MasterRoles,
     C: Clock,
 {
     async fn answer(&self, call: &BootstrapCall) -> Result<Answered> {
@@ -158,14 +158,18 @@ where
             }) if matches!(status.as_str(), "ACTIVE" | "UPDATING") => (version, api_server),
             other => return Ok(self.no_cluster_yet(call, other, facts)),
         };
-        let cluster = (self.connect)(&api_server)?;
+        let (cluster, master) = (self.connect)(&api_server)?;
         let groups = self.groups.groups(&self.group_names).await?;
         let (disks, layouts) = self.disks(&groups).await?;
         let seen = Seen { groups, disks };
         facts.disk_layouts = layouts.into_iter().collect();
+        if self.memory_tier_mib > 0 {
+            facts.disk_layouts.push(MEMORY.into());
+        }
         if facts.disk_layouts.is_empty() {
             let reason = format!(
-                "none of the groups {} has an instance type with local NVMe disks",
+                "none of the groups {} has an instance type with local NVMe disks, and the parameter MemoryTierMib asks \
+                 for no cache in memory",
                 self.group_names.join(", ")
             );
             return Ok(Answer::new(BootstrapOutcome::Incomplete, reason, facts));
@@ -193,7 +197,8 @@ where
             facts.progress.verified.push(step.name.to_owned());
         }
         self.set_groups_right(&seen.groups, &mut facts).await?;
-        self.joined(call, &cluster, version, &seen, facts).await
+        self.joined(call, (&cluster, &master), version, &seen, facts)
+            .await
     }
 
     /// Why there is nothing to connect to.
@@ -219,7 +224,7 @@ where
     async fn joined(
         &self,
         call: &BootstrapCall,
-        cluster: &Cluster,
+        (cluster, master): (&Cluster, &Master),
         version: String,
         seen: &Seen,
         mut facts: Facts,
@@ -239,7 +244,7 @@ where
             return Ok(Answer::new(BootstrapOutcome::Incomplete, reason, facts));
         }
         // A master that is not there yet holds up every join.
-        let workers = match self.master.workers().await {
+        let workers = match master.workers().await {
             Ok(workers) => workers,
             Err(error) if error.name == ErrorName::AlluxioUnavailable => {
                 return Ok(self.not_yet(call, error.message, STEP_AGAIN_SECONDS, facts));
@@ -265,7 +270,7 @@ where
             let reason = format!("{} instances have not joined: {}", late.len(), named.join(", "));
             return Ok(self.not_yet(call, reason, CLUSTER_AGAIN_SECONDS, facts));
         }
-        let overview = self.overview(cluster, version, &workers).await?;
+        let overview = self.overview((cluster, master), version, &workers).await?;
         let reason = format!(
             "cluster {} is set up: {} nodes, {} Alluxio workers",
             self.cluster_name,
@@ -324,9 +329,18 @@ where
         let invalid =
             |error: tidegate_manifests::Error| Error::new(ErrorName::InvalidInput, error.to_string());
         let mut settings = self.manifests.clone();
+        if settings.masters.is_empty() && settings.master_set.is_none() {
+            let what = "neither the parameter AlluxioMasters names the Alluxio masters that the workers are to find, nor does \
+                        MasterReplicas say how many are to run in the cluster";
+            return Err(Error::new(ErrorName::InvalidInput, what));
+        }
+        let layout = |name: &String| match name.as_str() {
+            MEMORY => Ok(Layout::memory(self.memory_tier_mib)),
+            disks => Layout::parse(disks),
+        };
         settings.layouts = layouts
             .iter()
-            .map(|layout| Layout::parse(layout))
+            .map(layout)
             .collect::<std::result::Result<_, _>>()
             .map_err(invalid)?;
         settings.add_ons = self.add_ons(version)?;
@@ -375,15 +389,14 @@ where
     }
 }
 
-impl<Eks, Connect, Groups, Ec2, Master, C, Cluster> Serve
-    for BootstrapCluster<Eks, Connect, Groups, Ec2, Master, C>
+impl<Eks, Connect, Groups, Ec2, C, Cluster, Master> Serve for BootstrapCluster<Eks, Connect, Groups, Ec2, C>
 where
     Eks: KnownClusters,
-    Connect: Fn(&ApiServer) -> Result<Cluster>,
-    Cluster: Objects + ClusterView + Inventory,
+    Connect: Fn(&ApiServer) -> Result<(Cluster, Master)>,
+    Cluster: Objects + ClusterView + Inventory + MasterPlaces,
     Groups: GroupsView + GroupTypes,
     Ec2: Instances + LaunchTemplates,
-    Master: WorkersView,
+    Master: WorkersView + MasterRoles,
     C: Clock,
 {
     async fn serve(&self, payload: Value) -> Result<Reply> {

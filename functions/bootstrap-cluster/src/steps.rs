@@ -4,24 +4,25 @@ use jiff::SignedDuration;
 use serde_json::Value;
 use tidegate_domain::api_server::ApiServer;
 use tidegate_domain::bootstrap::{
-    GroupTypes, Inventory, KnownClusters, LaunchTemplates, Objects, driver_of, readiness, title, unjoined,
+    GroupTypes, Inventory, KnownClusters, LaunchTemplates, MasterRoles, Objects, driver_of, pods_of,
+    readiness, title, trouble_of_pod, unjoined,
 };
 use tidegate_domain::drift::{ClusterView, GroupsView, WorkersView, difference, of_groups};
 use tidegate_domain::error::{Error, ErrorName, Result};
 use tidegate_domain::outcome::{Answer, BootstrapOutcome};
-use tidegate_domain::ports::{Clock, Instances};
+use tidegate_domain::ports::{Clock, Instances, MasterPlaces};
 use tidegate_manifests::Step;
 
 use crate::{Answered, BETWEEN_LOOKS, BootstrapCluster, Facts, Seen};
 
-impl<Eks, Connect, Groups, Ec2, Master, C, Cluster> BootstrapCluster<Eks, Connect, Groups, Ec2, Master, C>
+impl<Eks, Connect, Groups, Ec2, C, Cluster, Master> BootstrapCluster<Eks, Connect, Groups, Ec2, C>
 where
     Eks: KnownClusters,
-    Connect: Fn(&ApiServer) -> Result<Cluster>,
-    Cluster: Objects + ClusterView + Inventory,
+    Connect: Fn(&ApiServer) -> Result<(Cluster, Master)>,
+    Cluster: Objects + ClusterView + Inventory + MasterPlaces,
     Groups: GroupsView + GroupTypes,
     Ec2: Instances + LaunchTemplates,
-    Master: WorkersView,
+    Master: WorkersView + MasterRoles,
     C: Clock,
 {
     /// Applies the objects of a step, and watches for a while until they do what they are there for. Answers what they
@@ -97,10 +98,19 @@ async fn waits_for<Cluster: Objects>(
     {
         return Ok(Some(format!("{}: there is no {}", title(object), title(&driver))));
     }
-    Ok(match cluster.get(object).await? {
-        Some(live) => readiness(&live),
-        None => Some(format!("{} is not there", title(object))),
-    })
+    let Some(live) = cluster.get(object).await? else {
+        return Ok(Some(format!("{} is not there", title(object))));
+    };
+    let Some(waits) = readiness(&live) else {
+        return Ok(None);
+    };
+    // The set counts its pods; why one is not ready stands on the pod.
+    for pod in pods_of(&live) {
+        if let Some(trouble) = cluster.get(&pod).await?.as_ref().and_then(trouble_of_pod) {
+            return Ok(Some(format!("{waits}: {trouble}")));
+        }
+    }
+    Ok(Some(waits))
 }
 
 fn objects_of(step: &Step) -> Result<Vec<Value>> {

@@ -2,31 +2,39 @@
 
 use tidegate_domain::api_server::ApiServer;
 use tidegate_domain::bootstrap::{
-    GroupTypes, Inventory, KnownClusters, LaunchTemplates, Objects, Overview, Rows, WorkerRow,
+    GroupTypes, Inventory, KnownClusters, LaunchTemplates, MasterRoles, MasterRow, Objects, Overview, Rows,
+    WorkerRow,
 };
 use tidegate_domain::cache::WorkerState;
 use tidegate_domain::drift::{ClusterView, GroupsView, Workers, WorkersView};
 use tidegate_domain::error::Result;
-use tidegate_domain::ports::{Clock, Instances};
+use tidegate_domain::ports::{Clock, Instances, MasterPlaces};
 
 use crate::BootstrapCluster;
 
-impl<Eks, Connect, Groups, Ec2, Master, C, Cluster> BootstrapCluster<Eks, Connect, Groups, Ec2, Master, C>
+impl<Eks, Connect, Groups, Ec2, C, Cluster, Master> BootstrapCluster<Eks, Connect, Groups, Ec2, C>
 where
     Eks: KnownClusters,
-    Connect: Fn(&ApiServer) -> Result<Cluster>,
-    Cluster: Objects + ClusterView + Inventory,
+    Connect: Fn(&ApiServer) -> Result<(Cluster, Master)>,
+    Cluster: Objects + ClusterView + Inventory + MasterPlaces,
     Groups: GroupsView + GroupTypes,
     Ec2: Instances + LaunchTemplates,
-    Master: WorkersView,
+    Master: WorkersView + MasterRoles,
     C: Clock,
 {
     pub(crate) async fn overview(
         &self,
-        cluster: &Cluster,
+        (cluster, master): (&Cluster, &Master),
         version: String,
         workers: &Workers,
     ) -> Result<Overview> {
+        let roles = master.master_roles().await?;
+        let masters = if self.manifests.masters.is_empty() {
+            let places = cluster.master_places(&self.manifests.namespace).await?;
+            MasterRow::of_places(places, &roles)
+        } else {
+            MasterRow::of_roles(&roles)
+        };
         let rows = workers.all.iter().map(|worker| WorkerRow {
             host: worker.host.clone(),
             state: match worker.state {
@@ -46,7 +54,7 @@ where
             nodes: cluster.node_rows().await?,
             daemon_sets: cluster.daemon_set_rows().await?,
             volumes: cluster.volume_rows().await?,
-            masters: self.manifests.masters.clone(),
+            masters: Rows::of(masters),
             workers: Rows::of(rows.collect()),
             top: cluster.usage_rows().await?,
         })

@@ -19,13 +19,14 @@ async fn main() -> ExitCode {
             drain: settings.text("NODE_DRAIN_ARN")?,
             check: settings.text("DRIFT_CHECK_ARN")?,
         };
+        let cluster = tidegate_wiring::cluster(FUNCTION, &settings).await?;
         Ok(CheckDrift {
             groups: tidegate_aws::GroupListing::new(&aws)
                 .with_array_groups(settings.optional_list("ARRAY_GROUPS")?),
             instances: tidegate_ec2::Ec2::new(&aws),
             machines: tidegate_aws::StepFunctions::new(&aws, machines),
-            cluster: tidegate_wiring::cluster(FUNCTION, &settings).await?,
-            master: tidegate_wiring::alluxio_master(&settings)?,
+            master: tidegate_wiring::alluxio_master(&settings, &cluster)?,
+            cluster,
             clock: SystemClock,
             scope: Scope {
                 join_hook: settings.text("JOIN_HOOK_NAME")?,

@@ -16,9 +16,9 @@ use tidegate_domain::ports::WorkerReport;
 use tidegate_domain::subject::InstanceId;
 use tidegate_domain::victims::{CandidateNodes, Request, choose};
 use tidegate_lambda::{Call, Reply, Serve};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
-/// How long nodes and workers are looked for, both at once. With what the choice itself takes the answer is there within
+/// How long nodes and workers are looked for, both at once, the masters' addresses before the workers. With what the choice itself takes the answer is there within
 /// a second: half of what Auto Scaling allows, for the way there and back.
 const SIGHT: Duration = Duration::from_millis(800);
 /// How long the first connection may take while the process starts, which Lambda does not count as the call's time. It
@@ -28,8 +28,7 @@ const WARM_UP: Duration = Duration::from_secs(5);
 /// The function.
 pub struct ChooseVictims<Connect, Cluster, Master> {
     connect: Connect,
-    cluster: OnceCell<Cluster>,
-    master: Master,
+    connected: OnceCell<(Cluster, Master)>,
 }
 
 /// What was seen and chosen.
@@ -48,43 +47,51 @@ pub struct Facts {
 
 impl<Connect, Cluster, Master> ChooseVictims<Connect, Cluster, Master>
 where
-    Connect: AsyncFn() -> Result<Cluster>,
+    Connect: AsyncFn() -> Result<(Cluster, Master)>,
     Cluster: CandidateNodes,
     Master: WorkerReport,
 {
     /// The function, connected to nothing yet: a cluster that cannot be reached must not keep the group from its own
     /// choice.
-    pub const fn new(connect: Connect, master: Master) -> Self {
+    pub const fn new(connect: Connect) -> Self {
         Self {
             connect,
-            cluster: OnceCell::new(),
-            master,
+            connected: OnceCell::new(),
         }
     }
 
-    /// Connects to the cluster, if that can be done; else each call tries.
+    /// Connects to the cluster and the masters, if that can be done; else each call tries.
     pub async fn warm_up(&self) {
-        let connected = timeout(WARM_UP, self.cluster()).await;
-        if !matches!(connected, Ok(Ok(_))) {
-            tracing::warn!("the cluster cannot be reached yet");
+        let look = async {
+            let (_, master) = self.connected().await?;
+            master.every_worker().await
+        };
+        if let Err(why) = seen(Instant::now(), WARM_UP, look).await {
+            tracing::warn!(why, "the cluster or its cache cannot be seen yet");
         }
     }
 
-    async fn cluster(&self) -> Result<&Cluster> {
-        if let Some(cluster) = self.cluster.get() {
-            return Ok(cluster);
+    async fn connected(&self) -> Result<&(Cluster, Master)> {
+        if let Some(connected) = self.connected.get() {
+            return Ok(connected);
         }
-        let cluster = Box::pin((self.connect)()).await?;
-        Ok(self.cluster.get_or_init(|| cluster))
+        let connected = Box::pin((self.connect)()).await?;
+        Ok(self.connected.get_or_init(|| connected))
     }
 
-    async fn nodes(&self, request: &Request) -> Result<Vec<Node>> {
-        self.cluster().await?.candidate_nodes(request).await
+    async fn look(&self, request: &Request) -> (Seen<Vec<Node>>, Seen<Vec<Worker>>) {
+        let began = Instant::now();
+        match seen(began, SIGHT, self.connected()).await {
+            Ok((cluster, master)) => tokio::join!(
+                seen(began, SIGHT, cluster.candidate_nodes(request)),
+                seen(began, SIGHT, master.every_worker())
+            ),
+            Err(why) => (Err(why.clone()), Err(why)),
+        }
     }
 
     async fn answer(&self, request: &Request) -> Answer<ChooseOutcome, Facts> {
-        let (nodes, workers): (Seen<Node>, Seen<Worker>) =
-            tokio::join!(seen(self.nodes(request)), seen(self.master.every_worker()));
+        let (nodes, workers) = self.look(request).await;
         let choice = choose(request, nodes.as_deref().ok(), workers.as_deref().ok());
         let facts = Facts {
             instance_ids: choice.instances,
@@ -96,19 +103,19 @@ where
 }
 
 /// What was seen in time, or why it was not.
-type Seen<T> = std::result::Result<Vec<T>, String>;
+type Seen<T> = std::result::Result<T, String>;
 
-async fn seen<T>(look: impl Future<Output = Result<Vec<T>>>) -> Seen<T> {
-    match timeout(SIGHT, look).await {
+async fn seen<T>(began: Instant, within: Duration, look: impl Future<Output = Result<T>>) -> Seen<T> {
+    match timeout_at(began + within, look).await {
         Ok(Ok(seen)) => Ok(seen),
         Ok(Err(error)) => Err(error.message),
-        Err(_) => Err(format!("no answer within {} ms", SIGHT.as_millis())),
+        Err(_) => Err(format!("no answer within {} ms", within.as_millis())),
     }
 }
 
 impl<Connect, Cluster, Master> Serve for ChooseVictims<Connect, Cluster, Master>
 where
-    Connect: AsyncFn() -> Result<Cluster>,
+    Connect: AsyncFn() -> Result<(Cluster, Master)>,
     Cluster: CandidateNodes,
     Master: WorkerReport,
 {

@@ -10,12 +10,13 @@ const FUNCTION: &str = "choose-victims";
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     serve(FUNCTION, async || {
-        let master = tidegate_wiring::alluxio_master(&Settings::from_environment())?;
         let connect = async || {
             let settings = Settings::from_environment();
-            tidegate_wiring::cluster(FUNCTION, &settings).await
+            let cluster = tidegate_wiring::cluster(FUNCTION, &settings).await?;
+            let master = tidegate_wiring::alluxio_master(&settings, &cluster)?;
+            Ok((cluster, master))
         };
-        let function = ChooseVictims::new(connect, master);
+        let function = ChooseVictims::new(connect);
         Box::pin(function.warm_up()).await;
         Ok(function)
     })

@@ -81,7 +81,7 @@ fn payload() -> Value {
 
 /// What the log tells, and what Auto Scaling gets.
 async fn asked(cluster: Mood, master: Mood) -> (Value, Value) {
-    let function = ChooseVictims::new(async || Ok(Cluster(cluster)), Master(master));
+    let function = ChooseVictims::new(async || Ok((Cluster(cluster), Master(master))));
     let reply = function.serve(payload()).await.expect("an answer");
     let sent = function.sent(reply.answer.clone());
     (reply.answer, sent)
@@ -128,12 +128,12 @@ async fn a_cluster_that_could_not_be_reached_is_tried_again_and_then_kept() {
     let connect = async || {
         attempts.set(attempts.get() + 1);
         if attempts.get() > 2 {
-            Ok(Cluster(Mood::Answers))
+            Ok((Cluster(Mood::Answers), Master(Mood::Answers)))
         } else {
             Err(Error::new(ErrorName::AwsUnavailable, "no endpoint yet"))
         }
     };
-    let function = ChooseVictims::new(connect, Master(Mood::Answers));
+    let function = ChooseVictims::new(connect);
     function.warm_up().await;
     let mut outcomes = Vec::new();
     for _ in 0..3 {
@@ -145,8 +145,21 @@ async fn a_cluster_that_could_not_be_reached_is_tried_again_and_then_kept() {
 }
 
 #[tokio::test]
+async fn a_connection_that_is_silent_takes_its_time_from_the_look_at_nodes_and_workers() {
+    let connect = async || std::future::pending::<Result<(Cluster, Master)>>().await;
+    let function = ChooseVictims::new(connect);
+    let began = Instant::now();
+    let reply = function.serve(payload()).await.expect("an answer");
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    for field in ["nodesUnseen", "workersUnseen"] {
+        assert_eq!(reply.answer[field], "no answer within 800 ms");
+    }
+}
+
+#[tokio::test]
 async fn a_payload_that_cannot_be_read_is_an_error_so_that_nothing_is_ended() {
-    let function = ChooseVictims::new(async || Ok(Cluster(Mood::Answers)), Master(Mood::Answers));
+    let function = ChooseVictims::new(async || Ok((Cluster(Mood::Answers), Master(Mood::Answers))));
     let error = function
         .serve(json!({"Instances": []}))
         .await

@@ -15,8 +15,8 @@ async fn main() -> ExitCode {
         let settings = Settings::from_environment();
         tidegate_wiring::in_cluster(FUNCTION, settings, |settings, cluster| {
             Ok(DrainCache {
+                master: tidegate_wiring::alluxio_master(settings, &cluster)?,
                 cluster,
-                master: tidegate_wiring::alluxio_master(settings)?,
                 workers: AlluxioWorkers::default(),
                 clock: SystemClock,
                 watch_seconds: settings.number("WATCH_SECONDS")?,

@@ -13,8 +13,8 @@ async fn main() -> ExitCode {
         let settings = Settings::from_environment();
         tidegate_wiring::in_cluster(FUNCTION, settings, |settings, cluster| {
             Ok(ScheduleWorker {
+                master: tidegate_wiring::alluxio_master(settings, &cluster)?,
                 cluster,
-                master: tidegate_wiring::alluxio_master(settings)?,
                 clock: SystemClock,
                 watch_seconds: settings.number("WATCH_SECONDS")?,
                 namespace: settings.text("ALLUXIO_NAMESPACE")?,

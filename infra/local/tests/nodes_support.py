@@ -33,24 +33,31 @@ def eventually(check: Callable[[], Any], seconds: float = 30.0, why: str = "") -
 
 
 class SmallWorld:
-    """All parts run from :meth:`start` to :meth:`stop`. ``network`` is the second octet of its loopback network."""
+    """All parts run from :meth:`start` to :meth:`stop`. ``network`` is the second octet of its loopback network.
 
-    def __init__(self, directory: Path, tools: Path, network: int):
+    With ``in_cluster`` so many Alluxio masters are to be pods, which have the network ``pods`` then.
+    """
+
+    def __init__(self, directory: Path, tools: Path, network: int, *, in_cluster: int = 0, pods: str = ""):
         self.directory, self.tools, self.network = directory, tools, network
+        self._in_cluster, self._pods = in_cluster, pods
         self._processes: list[subprocess.Popen] = []
         self._plane = ControlPlane(directory, tools)
 
     def start(self) -> None:
         master = f"127.{self.network}.0.2"
-        self._spawn("alluxio", "--tools", str(self.tools), "--address", master)
-        aws = self._spawn("aws", "--network", f"127.{self.network}.0.0/16", "--boot-seconds", "0.2", told=True)
+        where = ("--in-cluster", str(self._in_cluster)) if self._in_cluster else ("--address", master)
+        self._spawn("alluxio", "--tools", str(self.tools), *where)
+        self.aws = aws = self._spawn("aws", "--network", f"127.{self.network}.0.0/16", "--boot-seconds", "0.2", told=True)
         self._plane.start()
         endpoints = {"aws": aws["endpoint"], "region": "us-west-2", "clusterName": "tidegate"}
         endpoints |= {"network": f"127.{self.network}.0.0/16", "alluxioMaster": f"{master}:{settings.MASTER_RPC_PORT}"}
+        if self._pods:
+            endpoints["podNetwork"] = self._pods
         (self.directory / "endpoints.json").write_text(json.dumps(endpoints))
         self._start_player()
         self.files = Files(self._wait_for("alluxio/service.json")["files"])
-        self._clients = {
+        self.clients = {
             name: boto3.client(
                 name,
                 endpoint_url=aws["endpoint"],
@@ -61,7 +68,8 @@ class SmallWorld:
             for name in ("ec2", "autoscaling")
         }
         self._wait_for("nodes/player.json")
-        self._make_group(list(aws["subnets"].values()))
+        if not self._in_cluster:
+            self._make_group(list(aws["subnets"].values()))
 
     def stop(self) -> None:
         for process in reversed(self._processes):
@@ -111,20 +119,20 @@ class SmallWorld:
         return json.loads(path.read_text())
 
     def _make_group(self, subnets: list[str]) -> None:
-        template = self._clients["ec2"].create_launch_template(
+        template = self.clients["ec2"].create_launch_template(
             LaunchTemplateName=GROUP, LaunchTemplateData={"ImageId": "ami-12345678", "InstanceType": "m5d.4xlarge"}
         )
-        self._clients["autoscaling"].create_auto_scaling_group(
+        self.clients["autoscaling"].create_auto_scaling_group(
             AutoScalingGroupName=GROUP, MinSize=0, MaxSize=5, DesiredCapacity=0, VPCZoneIdentifier=",".join(subnets),
             LaunchTemplate={"LaunchTemplateId": template["LaunchTemplate"]["LaunchTemplateId"]},
         )  # fmt: skip
 
     def scale_to(self, count: int) -> None:
-        self._clients["autoscaling"].set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=count)
+        self.clients["autoscaling"].set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=count)
 
     def end(self, instance: str) -> None:
         """Ends one instance, and the group does not replace it."""
-        self._clients["autoscaling"].terminate_instance_in_auto_scaling_group(
+        self.clients["autoscaling"].terminate_instance_in_auto_scaling_group(
             InstanceId=instance, ShouldDecrementDesiredCapacity=True
         )
 

@@ -247,6 +247,8 @@ def test_a_managed_node_group_has_a_real_group_behind_it(aws):
         subnets=list(aws.endpoint.ec2.subnets.values()),
         instanceTypes=["m5d.4xlarge"],
         scalingConfig={"minSize": 0, "maxSize": 3, "desiredSize": 0},
+        labels={"team": "data"},
+        taints=[{"key": "dedicated", "value": "cache", "effect": "NO_SCHEDULE"}],
     )
     described = eks.describe_nodegroup(clusterName="tidegate", nodegroupName="nvme")["nodegroup"]
     group = described["resources"]["autoScalingGroups"][0]["name"]
@@ -255,3 +257,7 @@ def test_a_managed_node_group_has_a_real_group_behind_it(aws):
     )["AutoScalingGroups"]
     assert (shown["MinSize"], shown["MaxSize"], shown["DesiredCapacity"]) == (0, 3, 0)
     assert json.dumps(shown["Tags"], default=str).count("eks:nodegroup-name") == 1
+    told = {tag["Key"]: tag["Value"] for tag in shown["Tags"] if tag["PropagateAtLaunch"]}
+    # What the kubelet that is played reads.
+    assert told["k8s.io/cluster-autoscaler/node-template/label/team"] == "data"
+    assert told["k8s.io/cluster-autoscaler/node-template/taint/dedicated"] == "cache:NoSchedule"

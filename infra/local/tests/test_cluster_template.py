@@ -383,8 +383,10 @@ def test_functions_reach_exactly_the_ports_that_they_talk_to(cluster: dict[str, 
 
 def test_outputs_are_what_the_functions_stack_asks_for(cluster: dict[str, Any]) -> None:
     asked = read(CHECKOUT / "infra/template.yaml")["Parameters"]
-    for name in ("ClusterName", "SubnetIds", "SecurityGroupIds"):
+    for name in ("ClusterName", "SubnetIds", "SecurityGroupIds", "AlluxioRoleArn", "RootUfs"):
         assert name in cluster["Outputs"] and name in asked
+    place = cluster["Outputs"]["RootUfs"]["Value"]["Fn::Sub"].replace("${AlluxioBucket}", "123456789012-alluxio")
+    assert complaint("RootUfs", place, asked["RootUfs"]) is None
     assert cluster["Outputs"]["NodeGroupName"]["Value"] == {"Fn::GetAtt": ["Nodes", "NodegroupName"]}
 
 
@@ -442,8 +444,7 @@ def test_prod_is_three_to_ten_nvme_nodes_and_three_masters_in_three_zones() -> N
     assert prod["Cache"] == "nvme" and prod["NodeInstanceType"] in ("m5d.4xlarge", "m5d.8xlarge")
     assert (prod["NodesMin"], prod["NodesMax"], prod["MasterNodes"]) == ("3", "10", "3")
     assert len({prod["FirstZone"], prod["SecondZone"], prod["ThirdZone"]}) == 3 and prod["NatGateways"] == "each-zone"
-    masters = samconfig("prod")["parameter_overrides"]["AlluxioMasters"].split(",")
-    assert len(masters) == int(prod["MasterNodes"])
+    assert samconfig("prod")["parameter_overrides"]["MasterReplicas"] == prod["MasterNodes"]
 
 
 def test_dev_is_two_nodes_without_disks_one_nat_gateway_and_one_master() -> None:
@@ -451,7 +452,18 @@ def test_dev_is_two_nodes_without_disks_one_nat_gateway_and_one_master() -> None
     assert dev["Cache"] == "memory" and dev["NodeInstanceType"] == "m5.xlarge"
     assert (dev["NodesMin"], dev["NodesDesired"], dev["NodesMax"], dev["MasterNodes"]) == ("2", "2", "2", "0")
     assert dev["NatGateways"] == "one"
-    assert "," not in samconfig("dev")["parameter_overrides"]["AlluxioMasters"]
+    overrides = samconfig("dev")["parameter_overrides"]
+    assert overrides["MasterReplicas"] == "1" and int(overrides["MemoryTierMib"]) > 0
+
+
+def test_in_dev_a_master_and_a_worker_find_room_on_one_node() -> None:
+    given = samconfig("dev")["parameter_overrides"]
+    # A container may take 1 GiB more than heap and direct memory (JavaMemory::BESIDE_MIB).
+    processes = ("Master", "JobMaster", "Worker", "JobWorker")
+    wanted = sum(int(given[f"{name}HeapMib"]) + int(given[f"{name}DirectMib"]) + 1024 for name in processes)
+    wanted += int(given["MemoryTierMib"])
+    # Of 16 GiB, EKS keeps 255 + 11 MiB for each of 58 pods, and 100 to evict by; 1 GiB is for add-ons and jobs.
+    assert wanted == 10496 and wanted < 16 * 1024 - (255 + 11 * 58) - 100 - 1024
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def outputs(**given: str) -> dict[str, Any]:
 
 CLUSTER_STACK = outputs(
     ClusterName="tidegate-prod", NodeGroupName="tidegate-prod-nodes", SubnetIds="subnet-1,subnet-2", SecurityGroupIds="sg-1",
-    AlluxioRoleArn="arn:aws:iam::123456789012:role/alluxio"
+    AlluxioRoleArn="arn:aws:iam::123456789012:role/alluxio", RootUfs="s3://bucket/alluxio"
 )
 FUNCTIONS_STACK = {
     "Parameters": [
@@ -142,6 +142,7 @@ def test_functions_learn_of_groups_and_network_from_the_clusters_stack(cloud: Cl
     assert given["AutoScalingGroupNames"] == GROUP
     assert (given["SubnetIds"], given["SecurityGroupIds"]) == ("subnet-1,subnet-2", "sg-1")
     assert given["AlluxioRoleArn"] == "arn:aws:iam::123456789012:role/alluxio"
+    assert (given["MasterReplicas"], given["RootUfs"]) == ("3", "s3://bucket/alluxio")
     assert (given["ClusterName"], given["DrainLimitSeconds"]) == ("tidegate-prod", "7200")
 
 
@@ -157,10 +158,20 @@ def test_functions_learn_that_the_nodes_make_one_array_of_their_disks(cloud: Clo
 
 def test_who_has_a_cluster_needs_no_cluster_stack(cloud: Cloud) -> None:
     cloud.answers["stacks"] = {}
-    own = ("AutoScalingGroupNames=mine", "SubnetIds=subnet-9", "SecurityGroupIds=sg-9")
+    own = ("AutoScalingGroupNames=mine", "SubnetIds=subnet-9", "SecurityGroupIds=sg-9", "RootUfs=hdfs://store:8020/alluxio")
     assert cloud.deploy("functions", "prod", *own).returncode == 0
     assert [each[0] for each in cloud.asked()] == ["sam"]
-    assert parameters(cloud.asked()[0])["AutoScalingGroupNames"] == "mine"
+    given = parameters(cloud.asked()[0])
+    assert (given["AutoScalingGroupNames"], given["RootUfs"]) == ("mine", "hdfs://store:8020/alluxio")
+
+
+def test_masters_without_a_place_for_the_files_are_refused_before_anything_is_deployed(cloud: Cloud) -> None:
+    without_bucket = [each for each in CLUSTER_STACK["Outputs"] if each["OutputKey"] not in ("AlluxioRoleArn", "RootUfs")]
+    cloud.answers["stacks"]["tidegate-prod-cluster"] = {"Outputs": without_bucket}
+    done = cloud.deploy("functions", "prod")
+    assert done.returncode == 1 and not cloud.changes()
+    assert "RootUfs is empty, and 3 Alluxio masters are asked for" in done.stderr
+    assert cloud.deploy("functions", "prod", "MasterReplicas=0", "AlluxioMasters=10.0.0.7:19998").returncode == 0
 
 
 def test_functions_without_groups_and_without_a_clusters_stack_are_refused(cloud: Cloud) -> None:

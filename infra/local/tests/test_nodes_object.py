@@ -53,6 +53,10 @@ def test_a_groups_node_template_tags_say_its_labels_and_taints():
     assert "startup-taint.cluster-autoscaler.kubernetes.io/tidegate" not in taints(made)
 
 
+def test_a_managed_node_group_without_taints_has_no_startup_taint_either():
+    assert list(taints(node(**{"eks:nodegroup-name": "masters"}))) == ["node.cloudprovider.kubernetes.io/uninitialized"]
+
+
 def test_zone_and_type_are_the_cloud_controllers_to_tell():
     assert "topology.kubernetes.io/zone" not in node()["metadata"]["labels"]
     told = node_object.cloud_labels(instance())

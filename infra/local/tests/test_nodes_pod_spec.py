@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -77,14 +78,20 @@ def test_a_container_runs_as_the_user_of_its_spec_else_of_its_image():
 def process(args: list[str], variables: dict[str, str], mounts: dict[str, Path] | None = None) -> images.AlluxioProcess:
     container = {"image": "alluxio/alluxio:2.9.5", "command": ["tini", "--", "/entrypoint.sh"], "args": args}
     explicit = {"ALLUXIO_WORKER_TIEREDSTORE_LEVEL0_DIRS_PATH": "/t"}
-    return images.alluxio_process(container, explicit | variables, mounts or {}, "127.1.16.4", Path("/home"))
+    return images.alluxio_process(
+        container, explicit | variables, mounts or {}, "127.1.16.4", Path("/home"), Path("/pod/etc-hosts")
+    )
 
 
 def test_the_entry_point_starts_what_its_first_argument_says():
     assert process(["worker-only", "--no-format"], {}).main == jvm.WORKER
     assert process(["job-worker"], {}).main == jvm.JOB_WORKER
+    assert process(["master-only", "--no-format"], {}).main == jvm.MASTER
+    assert process(["job-master"], {}).main == jvm.JOB_MASTER
     with pytest.raises(images.UsageError):
         process(["worker-only", "--format"], {})
+    with pytest.raises(images.UsageError, match="empty the journal"):
+        process(["master-only"], {})
     with pytest.raises(images.UsageError):
         process(["bash"], {})
 
@@ -105,6 +112,54 @@ def test_options_come_from_the_environment_with_shell_variables_and_mounts_resol
     assert made.property("tiers") == "/disks/a,/disks/b"
     assert made.property("not.mine") == ""
     assert made.dropped_flags == ("-Xmx8g",)
+
+
+def test_each_process_takes_the_options_of_its_own_kind_and_those_of_all():
+    variables = {"ALLUXIO_JAVA_OPTS": "-Da=all"}
+    for kind in ("WORKER", "JOB_WORKER", "MASTER", "JOB_MASTER"):
+        variables[f"ALLUXIO_{kind}_JAVA_OPTS"] = f"-Db={kind}"
+    for words, kind in (
+        (["worker-only", "--no-format"], "WORKER"),
+        (["job-worker"], "JOB_WORKER"),
+        (["master-only", "--no-format"], "MASTER"),
+        (["job-master"], "JOB_MASTER"),
+    ):
+        made = process(words, variables)
+        assert (made.property("a"), made.property("b")) == ("all", kind)
+
+
+def test_a_process_listens_on_its_pod_s_address_alone_and_knows_only_the_names_in_its_file():
+    made = process(["master-only", "--no-format"], {"ALLUXIO_MASTER_JAVA_OPTS": "-Dalluxio.master.bind.host=0.0.0.0"})
+    for name in ("bind.host", "web.bind.host", "embedded.journal.ratis.config.raft.grpc.server.host"):
+        assert made.property(f"alluxio.master.{name}") == "127.1.16.4"
+    assert made.property("jdk.net.hosts.file") == "/pod/etc-hosts"
+
+
+def test_a_directory_as_the_root_mount_keeps_no_owners_and_any_other_place_is_left_as_it_is():
+    name = "alluxio.master.mount.table.root.ufs"
+    for told, meant in (("/mnt/under-store", "directory:///world/ufs"), ("s3://bucket/a", "s3://bucket/a")):
+        options = {"ALLUXIO_MASTER_JAVA_OPTS": f"-D{name}={told}"}
+        made = process(["master-only", "--no-format"], options, {"/mnt/under-store": Path("/world/ufs")})
+        assert made.property(name) == meant
+
+
+def test_a_script_of_an_init_container_finds_its_volumes_and_the_command_line_tool(tmp_path):
+    container = {"image": "alluxio/alluxio:2.9.5", "command": ["sh", "-c"]}
+    container["args"] = ["test -e /journal/formatted || { alluxio formatJournal && touch /journal/formatted; }"]
+    assert images.is_script(container)
+    assert not images.is_script(container | {"image": "busybox:1"})
+    assert not images.is_script(container | {"command": ["chown", "1:1", "/d"]})
+    mounts = {"/journal": Path("/ebs/vol-1")}
+    meant = "test -e /ebs/vol-1/formatted || { alluxio formatJournal && touch /ebs/vol-1/formatted; }"
+    assert images.script(container, mounts) == ["sh", "-c", meant]
+    tool = tmp_path / "alluxio"
+    options = {"ALLUXIO_JAVA_OPTS": "-Xmx1g -Dalluxio.master.journal.folder=/journal/master"}
+    runtime = jvm.Runtime((Path("/jars/a.jar"),), Path("/jars/own.jar"))
+    tool.write_text(images.command_line_tool(options, mounts, "127.1.16.4", tmp_path, tmp_path / "etc-hosts", runtime))
+    assert "-Dalluxio.master.journal.folder=/ebs/vol-1/master" in tool.read_text()
+    assert "-Xmx1g" not in tool.read_text()
+    done = subprocess.run(["sh", str(tool), "fsadmin"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "alluxio: fsadmin is not played\n")
 
 
 def test_only_the_first_line_of_an_option_variable_reaches_the_process():

@@ -57,6 +57,14 @@ def test_parameters_that_are_none_are_refused_in_one_sentence(tmp_path: Path, te
     assert not list(tmp_path.iterdir())
 
 
+def test_a_parameter_that_the_sample_s_cluster_does_not_have_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    asked = command(tmp_path, "up", "--sample", "dev", "--cluster-parameters", '{"Nodes": "3"}')
+    _, told = asked.communicate(timeout=_SECONDS)
+    complaint = "world: Nodes: samples/cluster/dev.json has no such parameter"
+    assert (asked.returncode, told.splitlines()) == (2, [complaint])
+    assert not list(tmp_path.iterdir())
+
+
 def test_there_is_no_environment_of_a_world_that_is_not_up(tmp_path: Path) -> None:
     asked = command(tmp_path, "env")
     printed, told = asked.communicate(timeout=_SECONDS)

@@ -16,9 +16,11 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from . import sample
 from .alluxio.process import end_recorded, start_ticks
 from .kubernetes.control_plane import ControlPlane
-from .paths import CHECKOUT, Paths, world_directory
+from .network import PodNetwork
+from .paths import CHECKOUT, Paths, cache, world_directory
 from .supervisor import Settings, World, WorldFailed
 
 # Quick where production is patient; everything else is what the template says.
@@ -60,11 +62,17 @@ def main() -> int:
         return 0
     if options.command == "event":
         return _event(paths, options)
+    try:
+        chosen = sample.read(options.sample, options.cluster_parameters) if options.sample else None
+    except ValueError as error:
+        print(f"world: {error}", file=sys.stderr)
+        return 2
     settings = Settings(
         tuple(options.groups.split(",")),
         tuple(options.layouts.split(",")),
         LOCAL_PARAMETERS | options.parameters,
         options.bare,
+        chosen,
     )
     return _run(paths, tools, settings) if options.command == "run" else _up(paths, tools)
 
@@ -86,6 +94,12 @@ def _options() -> argparse.Namespace:
             command.add_argument("--groups", default=DEFAULT_GROUPS, help="Auto Scaling groups that the stack looks after")
             command.add_argument("--layouts", default=DEFAULT_LAYOUTS, help="disk layouts that get Alluxio workers")
             command.add_argument("--bare", action="store_true", help="set nothing up in the cluster and on the group")
+            command.add_argument(
+                "--sample", choices=sample.NAMES, help="set nothing up in a cluster of this sample, whose masters are to be pods"
+            )
+            command.add_argument(
+                "--cluster-parameters", type=_parameters, default={}, help="JSON object: changes to those of the sample"
+            )
             command.add_argument("--parameters", type=_parameters, default={}, help="JSON object: parameters of the stack")
         if name == "apiserver":
             command.add_argument("action", choices=("stop", "start"))
@@ -192,6 +206,7 @@ def _clean(paths: Paths, tools: Path) -> None:
     for part in ("nodes", "alluxio"):
         subprocess.run([sys.executable, "-m", f"world.{part}", "--world", str(paths.world), "--clean"], check=False)
     end_recorded(paths.pids)
+    PodNetwork(paths.world).clean(cache() / "networks")
     ControlPlane(paths.world, tools).stop()
     paths.endpoints.unlink(missing_ok=True)
 

@@ -1,10 +1,12 @@
-"""The Auto Scaling group that a newcomer plays with, made by the calls that a user of AWS makes."""
+"""The groups of a world, made by the calls that a user of AWS makes."""
 
 from __future__ import annotations
 
 import base64
 import subprocess
 import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
@@ -20,6 +22,18 @@ TERMINATING = "autoscaling:EC2_INSTANCE_TERMINATING"
 STARTUP_TAINT = "startup-taint.cluster-autoscaler.kubernetes.io/tidegate"
 
 
+@dataclass(frozen=True)
+class NodeGroup:
+    """A managed node group; ``sizes`` are the least, the wanted and the most."""
+
+    name: str
+    instance_type: str
+    sizes: tuple[int, int, int]
+    labels: dict[str, str] = field(default_factory=dict)
+    taints: list[str] = field(default_factory=list)
+    """Keys; the value is that of the startup taint."""
+
+
 def client(service: str, endpoint: str, region: str) -> Any:
     """A client of the local AWS, as its administrator."""
     return boto3.client(
@@ -31,11 +45,11 @@ def client(service: str, endpoint: str, region: str) -> Any:
     )
 
 
-def make_launch_templates(endpoint: str, region: str) -> None:
-    """A launch template for each of INSTANCE_TYPES, under the type's name; and ARRAY_TEMPLATE."""
+def make_launch_templates(endpoint: str, region: str, further: Iterable[str] = ()) -> None:
+    """A launch template for each of INSTANCE_TYPES, and for each further type, under the type's name; and ARRAY_TEMPLATE."""
     ec2 = client("ec2", endpoint, region)
     image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
-    for instance_type in INSTANCE_TYPES:
+    for instance_type in dict.fromkeys((*INSTANCE_TYPES, *further)):
         data = {"ImageId": image, "InstanceType": instance_type}
         ec2.create_launch_template(LaunchTemplateName=instance_type, LaunchTemplateData=data)
     render = [sys.executable, str(CHECKOUT / "infra/user-data/render.py"), "--layout", "pv-raid"]
@@ -44,19 +58,26 @@ def make_launch_templates(endpoint: str, region: str) -> None:
     ec2.create_launch_template(LaunchTemplateName=ARRAY_TEMPLATE, LaunchTemplateData=data)
 
 
-def make_node_group(endpoint: str, region: str, cluster: str, subnets: list[str], name: str) -> str:
-    """A managed node group as a user makes one, with neither hooks nor instances. Answers the name of its group."""
+def bare_node_group(name: str) -> NodeGroup:
+    """Of nodes with two disks, and nothing in it yet."""
+    return NodeGroup(name, INSTANCE_TYPES[0], (0, 0, 10), taints=[STARTUP_TAINT])
+
+
+def make_node_group(endpoint: str, region: str, cluster: str, subnets: list[str], group: NodeGroup) -> str:
+    """A managed node group as a user makes one, without hooks. Answers the name of its group."""
+    least, wanted, most = group.sizes
     eks = client("eks", endpoint, region)
     eks.create_nodegroup(
         clusterName=cluster,
-        nodegroupName=name,
+        nodegroupName=group.name,
         subnets=subnets,
         nodeRole="arn:aws:iam::123456789012:role/node",
-        launchTemplate={"name": INSTANCE_TYPES[0], "version": "$Latest"},
-        scalingConfig={"minSize": 0, "maxSize": 10, "desiredSize": 0},
-        taints=[{"key": STARTUP_TAINT, "value": "joining", "effect": "NO_SCHEDULE"}],
+        launchTemplate={"name": group.instance_type, "version": "$Latest"},
+        scalingConfig={"minSize": least, "maxSize": most, "desiredSize": wanted},
+        labels=group.labels,
+        taints=[{"key": key, "value": "joining", "effect": "NO_SCHEDULE"} for key in group.taints],
     )
-    made = eks.describe_nodegroup(clusterName=cluster, nodegroupName=name)["nodegroup"]
+    made = eks.describe_nodegroup(clusterName=cluster, nodegroupName=group.name)["nodegroup"]
     return str(made["resources"]["autoScalingGroups"][0]["name"])
 
 

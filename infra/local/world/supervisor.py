@@ -18,10 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from . import groups, network
+from .alluxio import published
 from .alluxio.process import record_self
 from .kubernetes.control_plane import ControlPlane
 from .kubernetes.token_webhook import TokenWebhook
+from .nodes.volumes import SHARED_DIRECTORY
 from .paths import CHECKOUT, Paths, cache
+from .sample import Sample
 
 CLUSTER = "tidegate"
 REGION = "us-west-2"
@@ -48,6 +51,8 @@ class Settings:
     bare: bool = False
     """Nothing is set up in the cluster or on the group: the stack's own cluster-bootstrap is to do that. The group is that
     of a managed node group of the first name, and EKS names it."""
+    sample: Sample | None = None
+    """Bare too, with the node groups of a sample, and the masters in the cluster."""
 
 
 class World:
@@ -79,7 +84,13 @@ class World:
         self._undo.append(("network", claimed.release))
         alluxio_told = self._paths.world / "alluxio" / "service.json"
         alluxio_told.unlink(missing_ok=True)
-        self._spawn("alluxio", ["-m", "world.alluxio", "--address", claimed.alluxio_address])
+        sample = self._settings.sample
+        if sample:
+            pods = network.PodNetwork(self._paths.world)
+            self._undo.append(("pod network", pods.close))
+            pods.open(claimed.pods_cidr)
+        where = ["--in-cluster", str(sample.master_replicas)] if sample else ["--address", claimed.alluxio_address]
+        self._spawn("alluxio", ["-m", "world.alluxio", *where])
         self._say("AWS")
         aws = self._start_aws(claimed)
         self._say("Kubernetes")
@@ -95,8 +106,8 @@ class World:
         endpoints = {
             "aws": aws,
             "kubernetes": access.endpoint,
-            "alluxioMaster": alluxio["master"],
-            "alluxioMasterWeb": alluxio["masterWeb"],
+            **({} if sample else {"alluxioMaster": alluxio["master"], "alluxioMasterWeb": alluxio["masterWeb"]}),
+            **({"podNetwork": claimed.pods_cidr} if sample else {}),
             "alluxioControl": alluxio["control"],
             "files": alluxio["files"],
             "network": claimed.cidr,
@@ -108,16 +119,12 @@ class World:
         self._write_endpoints(endpoints)
         # An add-on that every cluster of ours has: it is there before anything of ours is.
         plane.apply(Path(__file__).parent / "kubernetes" / "ebs-csi-driver.yaml")
-        self._say("group and stack" if self._settings.bare else "manifests, group and stack")
         subnets = list(_get(f"{aws}/local-api/health")["subnets"].values())
-        groups.make_launch_templates(aws, REGION)
-        first, *others = self._settings.groups
-        if self._settings.bare:
-            first = groups.make_node_group(aws, REGION, CLUSTER, subnets, first)
+        if sample:
+            self._say("groups and stack")
+            self._deploy(aws, self._make_sample(aws, subnets, sample), _parameters_of(sample))
         else:
-            self._apply_manifests(plane, alluxio["master"])
-            groups.make(aws, REGION, CLUSTER, subnets, first)
-        self._deploy(aws, alluxio["master"], [first, *others])
+            self._set_up(plane, aws, subnets, alluxio["master"])
         self._say("nodes")
         player_told = self._paths.world / "nodes" / "player.json"
         player_told.unlink(missing_ok=True)
@@ -125,6 +132,27 @@ class World:
         player = self._await_file("nodes", player_told, ended)
         self._write_endpoints({**endpoints, "nodesControl": player["control"], "subnets": subnets})
         self._say("ready", ready=True)
+
+    def _set_up(self, plane: ControlPlane, aws: str, subnets: list[str], master: str) -> None:
+        self._say("group and stack" if self._settings.bare else "manifests, group and stack")
+        groups.make_launch_templates(aws, REGION)
+        first, *others = self._settings.groups
+        if self._settings.bare:
+            first = groups.make_node_group(aws, REGION, CLUSTER, subnets, groups.bare_node_group(first))
+        else:
+            self._apply_manifests(plane, master)
+            self._publish_masters(plane, master)
+            groups.make(aws, REGION, CLUSTER, subnets, first)
+        # Where nothing is set up, nobody has published them, and the workers' manifests need a name. Elsewhere the functions
+        # look them up.
+        self._deploy(aws, [first, *others], {"AlluxioMasters": master} if self._settings.bare else {})
+
+    def _make_sample(self, aws: str, subnets: list[str], sample: Sample) -> list[str]:
+        """Answers the groups that the stack looks after."""
+        made = [sample.caches, *([sample.masters] if sample.masters else [])]
+        groups.make_launch_templates(aws, REGION, (group.instance_type for group in made))
+        names = [groups.make_node_group(aws, REGION, CLUSTER, subnets, group) for group in made]
+        return names[:1]
 
     def _start_aws(self, claimed: network.Network) -> str:
         child = self._spawn("aws", ["-m", "world.aws", "--network", claimed.cidr, "--cluster", CLUSTER], tools=False, piped=True)
@@ -146,11 +174,16 @@ class World:
         rendered.write_text(done.stdout)
         plane.apply(rendered)
 
-    def _deploy(self, aws: str, master: str, group_names: list[str]) -> None:
+    def _publish_masters(self, plane: ControlPlane, master: str) -> None:
+        path = self._paths.world / "masters.json"
+        path.write_text(json.dumps(published.service_of(master), indent=2) + "\n")
+        plane.apply(path)
+
+    def _deploy(self, aws: str, group_names: list[str], further: dict[str, str]) -> None:
         parameters = {
+            **further,
             "ClusterName": CLUSTER,
             "AutoScalingGroupNames": ",".join(group_names),
-            "AlluxioMasters": master,
             "Architecture": "x86_64" if os.uname().machine == "x86_64" else "arm64",
             **self._settings.parameters,
         }
@@ -215,6 +248,11 @@ class World:
         line = {"seconds": round(time.monotonic() - self._began, 1), "starting": what, "ready": ready}
         with self._paths.progress.open("a") as progress:
             progress.write(json.dumps(line) + "\n")
+
+
+def _parameters_of(sample: Sample) -> dict[str, str]:
+    """A bucket cannot be had here, so the files are kept in a directory that every node has mounted."""
+    return sample.parameters | {"RootUfs": SHARED_DIRECTORY}
 
 
 def _environment() -> dict[str, str]:

@@ -40,6 +40,17 @@ fn content(path: &str, answer: &Value) -> Content {
     }
 }
 
+fn hosts(answer: &Value) -> Vec<String> {
+    let workers = answer["workers"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    workers
+        .iter()
+        .filter_map(|worker| worker["host"].as_str().map(ToOwned::to_owned))
+        .collect()
+}
+
 impl World {
     async fn files(&self, method: Method, route: &str, query: &[(&str, &str)]) -> Value {
         self.ask(method, &format!("{}{route}", self.endpoints.files), query)
@@ -106,6 +117,11 @@ impl World {
     /// Reads files back through Alluxio; fails unless each is what was written.
     pub(crate) async fn expect_intact(&self, files: &[Content]) {
         Group::wait_for_the_one_that_stays(self).await;
+        self.expect_read(files).await;
+    }
+
+    /// The same, by the workers that are there.
+    pub(crate) async fn expect_read(&self, files: &[Content]) {
         for file in files {
             let answer = self
                 .files(
@@ -118,14 +134,20 @@ impl World {
         }
     }
 
+    /// The hosts of the workers in service, once a master answers.
+    pub(crate) async fn live_workers(&self) -> Result<Vec<String>, String> {
+        let url = format!("{}/workers", self.endpoints.files);
+        let answer = self.http.get(&url).query(&[("range", "LIVE")]).send().await;
+        let answer = answer.expect("the files server answers");
+        if !answer.status().is_success() {
+            return Err(answer.text().await.unwrap_or_default());
+        }
+        Ok(hosts(&answer.json().await.expect("JSON")))
+    }
+
     /// The hosts of the workers in that range (`LIVE`, `DECOMMISSIONED`, ...).
     pub(crate) async fn worker_hosts(&self, range: &str) -> Vec<String> {
-        let answer = self.files(Method::GET, "/workers", &[("range", range)]).await;
-        let workers = answer["workers"].as_array().cloned().unwrap_or_default();
-        workers
-            .iter()
-            .filter_map(|worker| worker["host"].as_str().map(ToOwned::to_owned))
-            .collect()
+        hosts(&self.files(Method::GET, "/workers", &[("range", range)]).await)
     }
 
     /// Takes a worker out of service for good, as `alluxio fsadmin decommissionWorker --disable` does.

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use futures::future::LocalBoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
+use tidegate_domain::error::{Error, ErrorName, Result as Answered};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
@@ -18,7 +20,8 @@ use crate::proto::version::{GetServiceVersionPRequest, ServiceType};
 /// For one call on an open connection. A healthy master answers within milliseconds; one in a full collection of a
 /// large heap needs seconds.
 const CALL_DEADLINE: Duration = Duration::from_secs(5);
-/// For finding the server, and again for the login. One that is a packet away answers within milliseconds.
+/// For looking up where the servers are, for finding the one that serves, and again for the login. What is a packet away
+/// answers within milliseconds.
 const OPEN_DEADLINE: Duration = Duration::from_secs(3);
 /// A connection that was not used for so long is not used again. A function is frozen between two invocations:
 /// it cannot have noticed that its connection was dropped on the way, and would find out by a deadline only.
@@ -60,6 +63,42 @@ impl Role {
     }
 }
 
+/// Looks up where the servers are now, as `host:port`.
+pub(crate) type Lookup = Box<dyn Fn() -> LocalBoxFuture<'static, Answered<Vec<String>>>>;
+
+/// Where the servers are.
+enum Servers {
+    /// Where somebody has said.
+    Named(Vec<Server>),
+    /// Where a lookup finds them, whenever one is looked for: one that was restarted is somewhere else.
+    Found(Lookup),
+}
+
+/// One of them.
+#[derive(Clone)]
+struct Server {
+    address: String,
+    endpoint: Endpoint,
+}
+
+impl Server {
+    /// The error is the address that is none.
+    fn at(address: String) -> Result<Self, String> {
+        match endpoint(&address) {
+            Some(endpoint) => Ok(Self { address, endpoint }),
+            None => Err(address),
+        }
+    }
+}
+
+/// What a server says when it is asked whether it serves.
+pub(crate) struct Said {
+    /// `host:port`.
+    pub(crate) address: String,
+    /// A way to it where it serves, or what it said otherwise.
+    pub(crate) answer: Result<Channel, Status>,
+}
+
 /// A logged-in channel.
 pub(crate) struct Session {
     pub(crate) channel: Channel,
@@ -96,7 +135,7 @@ impl LastUse {
 /// The way to the one of several servers that serves.
 pub(crate) struct Connection {
     role: Role,
-    servers: Vec<(String, Endpoint)>,
+    servers: Servers,
     login: Login,
     current: Mutex<Option<(Arc<Session>, LastUse)>>,
 }
@@ -104,19 +143,22 @@ pub(crate) struct Connection {
 impl Connection {
     /// Connects nowhere yet. `servers` are `host:port`; the error is the one that is none.
     pub(crate) fn new(role: Role, servers: Vec<String>, login: Login) -> Result<Self, String> {
-        let servers = servers
-            .into_iter()
-            .map(|server| match endpoint(&server) {
-                Some(endpoint) => Ok((server, endpoint)),
-                None => Err(server),
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
+        let servers = servers.into_iter().map(Server::at).collect::<Result<_, _>>()?;
+        Ok(Self::to(role, Servers::Named(servers), login))
+    }
+
+    /// Connects nowhere yet. Errors of the lookup arrive unchanged.
+    pub(crate) fn found_by(role: Role, lookup: Lookup, login: Login) -> Self {
+        Self::to(role, Servers::Found(lookup), login)
+    }
+
+    fn to(role: Role, servers: Servers, login: Login) -> Self {
+        Self {
             role,
             servers,
             login,
             current: Mutex::new(None),
-        })
+        }
     }
 
     /// The user that acts, for messages.
@@ -192,35 +234,66 @@ impl Connection {
         }
     }
 
-    /// Asks all servers at once for the version of the service that makes their role. Needs no login.
-    async fn serving(&self) -> Result<(&str, Channel), Failure> {
-        let mut asked: FuturesUnordered<_> = self
-            .servers
-            .iter()
-            .map(async |(address, endpoint)| {
-                let channel = endpoint.connect_lazy();
-                let question = GetServiceVersionPRequest {
-                    service_type: Some(self.role.service().into()),
-                };
-                let mut client = ServiceVersionClientServiceClient::new(channel.clone());
-                match timeout(OPEN_DEADLINE, client.get_service_version(question)).await {
-                    Ok(Ok(_)) => Ok((address.as_str(), channel)),
-                    Ok(Err(status)) => Err((address.clone(), status)),
-                    Err(_) => Err((address.clone(), too_late("the question", OPEN_DEADLINE))),
-                }
-            })
-            .collect();
+    /// The first of the servers that says that it serves.
+    async fn serving(&self) -> Result<(String, Channel), Failure> {
+        let servers = self.servers().await?;
+        let mut asked = self.asked(&servers);
         let mut said = Vec::new();
-        while let Some(answer) = asked.next().await {
+        while let Some(Said { address, answer }) = asked.next().await {
             match answer {
-                Ok(serving) => return Ok(serving),
-                Err(other) => said.push(other),
+                Ok(channel) => return Ok((address, channel)),
+                Err(status) => said.push((address, status)),
             }
         }
         Err(Failure::Unreachable {
             wanted: self.role.unreachable(),
             said,
         })
+    }
+
+    /// What each of the servers says.
+    pub(crate) async fn everyone(&self) -> Result<Vec<Said>, Failure> {
+        let servers = self.servers().await?;
+        Ok(self.asked(&servers).collect().await)
+    }
+
+    async fn servers(&self) -> Result<Vec<Server>, Failure> {
+        let lookup = match &self.servers {
+            Servers::Named(servers) => return Ok(servers.clone()),
+            Servers::Found(lookup) => lookup,
+        };
+        let found = timeout(OPEN_DEADLINE, lookup()).await.unwrap_or_else(|_| {
+            let what = format!(
+                "{}s: {}",
+                self.role.word(),
+                too_late("the lookup", OPEN_DEADLINE).message()
+            );
+            Err(Error::new(ErrorName::AlluxioUnavailable, what))
+        });
+        let found = found.map_err(Failure::Lookup)?.into_iter();
+        found
+            .map(Server::at)
+            .collect::<Result<_, _>>()
+            .map_err(|address| Failure::unreachable(self.role.unreachable(), address))
+    }
+
+    /// Asks all servers at once for the version of the service that makes their role. Needs no login.
+    fn asked<'a>(&self, servers: &'a [Server]) -> FuturesUnordered<impl Future<Output = Said> + use<'a>> {
+        let service_type = Some(self.role.service().into());
+        servers
+            .iter()
+            .map(|Server { address, endpoint }| async move {
+                let channel = endpoint.connect_lazy();
+                let mut client = ServiceVersionClientServiceClient::new(channel.clone());
+                let question = GetServiceVersionPRequest { service_type };
+                let answer = timeout(OPEN_DEADLINE, client.get_service_version(question)).await;
+                let answer = answer.unwrap_or_else(|_| Err(too_late("the question", OPEN_DEADLINE)));
+                Said {
+                    address: address.clone(),
+                    answer: answer.map(|_| channel),
+                }
+            })
+            .collect()
     }
 }
 

@@ -7,7 +7,7 @@
 //! replicate nothing whose only copy is on a worker out of service, which still answers reads.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tidegate_domain::cache::{Worker, WorkerState};
@@ -111,7 +111,7 @@ impl Targets {
 /// The connections to workers.
 pub(crate) struct Copies {
     login: Login,
-    connections: Mutex<HashMap<String, Arc<Connection>>>,
+    connections: Mutex<HashMap<String, Rc<Connection>>>,
 }
 
 impl Copies {
@@ -178,22 +178,22 @@ impl Copies {
         Ok(())
     }
 
-    async fn connection(&self, worker: &Worker) -> Result<Arc<Connection>, Failure> {
+    async fn connection(&self, worker: &Worker) -> Result<Rc<Connection>, Failure> {
         let address = match worker.address.parse::<std::net::Ipv6Addr>() {
             Ok(address) => format!("[{address}]:{}", worker.rpc_port),
             Err(_) => format!("{}:{}", worker.address, worker.rpc_port),
         };
         let mut connections = self.connections.lock().await;
         if let Some(connection) = connections.get(&address) {
-            return Ok(Arc::clone(connection));
+            return Ok(Rc::clone(connection));
         }
         let connection = Connection::new(Role::Worker, vec![address.clone()], self.login.clone())
             .map_err(|bad| Failure::unreachable("an Alluxio worker has no usable address", bad))?;
         if connections.len() == MOST_CONNECTIONS {
             connections.clear();
         }
-        let connection = Arc::new(connection);
-        connections.insert(address, Arc::clone(&connection));
+        let connection = Rc::new(connection);
+        connections.insert(address, Rc::clone(&connection));
         Ok(connection)
     }
 }

@@ -19,6 +19,8 @@ pub(crate) enum Failure {
         /// By `host:port`.
         said: Vec<(String, Status)>,
     },
+    /// Nobody says where the servers are. The error has its name already.
+    Lookup(Error),
     /// The server does not let us in.
     Login {
         /// In words, with its `host:port`.
@@ -60,7 +62,7 @@ impl Failure {
     /// Whether another server might be reached where this one was not.
     pub(crate) fn is_unreachable(&self) -> bool {
         match self {
-            Self::Unreachable { .. } => true,
+            Self::Unreachable { .. } | Self::Lookup(_) => true,
             Self::Login { status, .. } | Self::Call { status, .. } => is_away(status),
         }
     }
@@ -80,6 +82,7 @@ impl Failure {
                     .collect();
                 unavailable(format!("{wanted}: {}", said.join("; ")))
             }
+            Self::Lookup(error) => error,
             Self::Login { server, status } => classify_login(&server, &status, user),
             Self::Call { server, status } => classify_call(&server, &status, what, user),
         }
@@ -139,6 +142,11 @@ fn is_away(status: &Status) -> bool {
                 | Code::ResourceExhausted
                 | Code::Aborted
         )
+}
+
+/// Whether a server that does not serve has said so itself: a standby, or one that is starting.
+pub(crate) fn is_from_server(status: &Status) -> bool {
+    status.source().is_none() && status.code() != Code::DeadlineExceeded
 }
 
 /// A status that no server sent: the connection broke, or what came over it is not HTTP/2.

@@ -4,7 +4,8 @@
 //! Made for Alluxio 2.9.4 to 2.9.6. 2.9.3 answers everything but the decommission. What is said here of the
 //! server's ways is from its sources at 2.9.6 and from runs of it.
 //!
-//! - [`AlluxioMaster`] finds the primary among the masters, logs in, and gives every call a deadline.
+//! - [`AlluxioMaster`] finds the primary among the masters that are named, or that run in the cluster, logs in, and gives
+//!   every call a deadline.
 //! - [`AlluxioWorkers`] asks workers on their web port, a page at a time.
 //!
 //! Errors are `AlluxioUnavailable` (ask again later), `AlluxioRefused` (a person has to do something; the sentence
@@ -18,6 +19,7 @@ mod listing;
 mod login;
 mod master;
 mod mounts;
+mod roles;
 mod worker;
 
 pub use login::Login;

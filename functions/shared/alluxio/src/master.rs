@@ -1,13 +1,17 @@
 //! The master: [`CacheMaster`].
 
+use std::rc::Rc;
+
+use futures::FutureExt;
 use tidegate_domain::cache::{FileState, Worker};
-use tidegate_domain::error::{Error, Result};
-use tidegate_domain::ports::{CacheMaster, Changed};
+use tidegate_domain::error::{Error, ErrorName, Result};
+use tidegate_domain::names;
+use tidegate_domain::ports::{CacheMaster, Changed, MasterPlaces};
 use tokio::sync::Mutex;
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
 
-use crate::connection::{Connection, Role, Session};
+use crate::connection::{Connection, Lookup, Role, Session};
 use crate::convert;
 use crate::copies::{Copies, Targets, missing_without};
 use crate::error::Failure;
@@ -51,8 +55,8 @@ type Called<T> = std::result::Result<T, Failure>;
 /// The primary among the masters of one Alluxio cluster.
 ///
 /// Connects at the first call, remembers which master is the primary, and looks again when it is not any more. A
-/// call ends within its deadline of 5 s; one that has to find the primary and log in first within 6 s more. It is
-/// made twice at most, which changes nothing: all calls may be.
+/// call ends within its deadline of 5 s; one that has to find the primary and log in first within 6 s more, 9 s where
+/// the masters are looked up before. It is made twice at most, which changes nothing: all calls may be.
 ///
 /// Cheap to share by reference; calls at the same time use one connection.
 pub struct AlluxioMaster {
@@ -72,11 +76,44 @@ impl AlluxioMaster {
         }
         let connection = Connection::new(Role::Master, masters, login.clone())
             .map_err(|bad| Error::invalid(FIELD, bad, "a host:port"))?;
-        Ok(Self {
+        Ok(Self::over(connection, login))
+    }
+
+    /// The masters that run in the cluster, in the namespace of the workers. They are looked up whenever the primary is
+    /// looked for: a restarted master is somewhere else. `AlluxioUnavailable` as long as there is none; errors of the
+    /// lookup arrive unchanged.
+    pub fn in_cluster(places: impl MasterPlaces + 'static, namespace: String, login: Login) -> Self {
+        let looked_for = Rc::new((places, namespace));
+        let lookup: Lookup = Box::new(move || {
+            let looked_for = Rc::clone(&looked_for);
+            async move {
+                let (places, namespace) = &*looked_for;
+                let found = places.master_places(namespace).await?;
+                if found.is_empty() {
+                    let service = names::MASTER_SERVICE;
+                    return Err(Error::new(
+                        ErrorName::AlluxioUnavailable,
+                        format!("no Alluxio master runs in the cluster: service {namespace}/{service} has no address"),
+                    ));
+                }
+                Ok(found.into_iter().map(|place| place.address).collect())
+            }
+            .boxed_local()
+        });
+        let connection = Connection::found_by(Role::Master, lookup, login.clone());
+        Self::over(connection, login)
+    }
+
+    pub(crate) const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    fn over(connection: Connection, login: Login) -> Self {
+        Self {
             connection,
             copies: Copies::new(login),
             targets: Mutex::new(None),
-        })
+        }
     }
 
     pub(crate) async fn block<T>(
@@ -303,8 +340,35 @@ fn substrings(value: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+    use std::collections::VecDeque;
+
     use super::*;
-    use tidegate_domain::error::ErrorName;
+    use tidegate_domain::bootstrap::{MasterRole, MasterRoles};
+    use tidegate_domain::ports::MasterPlace;
+
+    /// A cluster that answers lookups one after the other.
+    struct Places(RefCell<VecDeque<Result<Vec<MasterPlace>>>>);
+
+    impl MasterPlaces for Places {
+        async fn master_places(&self, namespace: &str) -> Result<Vec<MasterPlace>> {
+            assert_eq!(namespace, "cache");
+            self.0.borrow_mut().pop_front().expect("no more lookups")
+        }
+    }
+
+    fn in_cluster(lookups: impl IntoIterator<Item = Result<Vec<MasterPlace>>>) -> AlluxioMaster {
+        let places = Places(RefCell::new(lookups.into_iter().collect()));
+        AlluxioMaster::in_cluster(places, "cache".into(), Login::NoSasl)
+    }
+
+    /// Where nobody listens.
+    fn place(port: u16) -> MasterPlace {
+        MasterPlace {
+            address: format!("127.0.0.1:{port}"),
+            ..MasterPlace::default()
+        }
+    }
 
     fn masters(masters: &[&str]) -> Result<AlluxioMaster> {
         AlluxioMaster::new(masters.iter().map(ToString::to_string).collect(), Login::NoSasl)
@@ -316,6 +380,63 @@ mod tests {
         let name = |result: Result<AlluxioMaster>| result.err().map(|error| error.name);
         assert_eq!(name(masters(&[])), Some(ErrorName::InvalidInput));
         assert_eq!(name(masters(&["a:19998", "b"])), Some(ErrorName::InvalidInput));
+    }
+
+    #[tokio::test]
+    async fn masters_in_the_cluster_are_looked_up_whenever_the_primary_is_looked_for() {
+        let master = in_cluster([Ok(vec![place(1), place(2)]), Ok(vec![place(3)])]);
+        for ports in [vec![1, 2], vec![3]] {
+            let error = master.worker("10.0.0.7").await.expect_err("nobody listens");
+            assert_eq!(error.name, ErrorName::AlluxioUnavailable);
+            assert_eq!(error.message.matches(" says ").count(), ports.len(), "{error}");
+            for port in ports {
+                assert!(
+                    error.message.contains(&format!("127.0.0.1:{port} says")),
+                    "{error}"
+                );
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn no_master_in_the_cluster_is_not_yet_and_names_the_service() {
+        let error = in_cluster([Ok(vec![])])
+            .worker("10.0.0.7")
+            .await
+            .expect_err("none");
+        assert_eq!(error.name, ErrorName::AlluxioUnavailable);
+        assert_eq!(
+            error.message,
+            "no Alluxio master runs in the cluster: service cache/alluxio-master has no address"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_lookup_that_fails_keeps_its_own_error() {
+        let away = Error::new(ErrorName::KubernetesUnavailable, "list endpointslices: no answer");
+        let master = in_cluster([Err(away.clone())]);
+        assert_eq!(master.worker("10.0.0.7").await, Err(away));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_address_is_named() {
+        let odd = MasterPlace {
+            address: "nowhere".into(),
+            ..MasterPlace::default()
+        };
+        let error = in_cluster([Ok(vec![odd])])
+            .worker("10.0.0.7")
+            .await
+            .expect_err("odd");
+        assert_eq!(error.name, ErrorName::AlluxioUnavailable);
+        assert!(error.message.contains("nowhere says"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_master_that_does_not_answer_is_silent() {
+        let roles = in_cluster([Ok(vec![place(1)])]).master_roles().await;
+        let roles = roles.expect("asked");
+        assert_eq!(roles.get("127.0.0.1:1"), Some(&MasterRole::Silent));
     }
 
     #[test]

@@ -33,6 +33,10 @@ pub const PROVISIONER_NAMESPACE: &str = "kube-system";
 pub const DRAIN_RATE: &str = "tidegate-drain-rate";
 /// Label of Alluxio worker pods, as in Alluxio's own chart.
 pub const WORKER_POD_SELECTOR: &str = "role=alluxio-worker";
+/// The service of the Alluxio masters that run in the cluster, in the namespace of the workers.
+pub const MASTER_SERVICE: &str = "alluxio-master";
+/// The name of the port of [`MASTER_SERVICE`] at which functions and clients talk to a master.
+pub const MASTER_RPC_PORT: &str = "rpc";
 /// Says that Alluxio masters may run on a node; their pods select on it. Set by the node group, so that it stands before
 /// the first pod does.
 pub const MASTER_LABEL: &str = "tidegate.dev/alluxio-master";

@@ -166,6 +166,26 @@ pub trait WorkerReport {
     async fn every_worker(&self) -> Result<Vec<Worker>>;
 }
 
+/// Where an Alluxio master of the cluster runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MasterPlace {
+    /// Its pod; empty where the cluster only knows an address.
+    pub pod: String,
+    /// Its pod's node; empty where it is not known.
+    pub node: String,
+    /// `host:port` of its RPC.
+    pub address: String,
+    /// Whether its pod is ready: it has a journal, and is the primary or may become it.
+    pub ready: bool,
+}
+
+/// The Alluxio masters that run in the cluster, which nobody outside of it can resolve by name.
+pub trait MasterPlaces {
+    /// Where they are now, in the order of their pods, also those that are not ready; none as long as there is none. A
+    /// master that was restarted is somewhere else.
+    async fn master_places(&self, namespace: &str) -> Result<Vec<MasterPlace>>;
+}
+
 /// The Alluxio master.
 pub trait CacheMaster {
     /// The worker that is registered under that host, in whatever state; none where the master knows none.

@@ -49,12 +49,10 @@ impl<Lookup: Fn(&str) -> Option<String>> Settings<Lookup> {
             .map_err(|_| Error::invalid(name, format_args!("{text:?}"), "true or false"))
     }
 
-    /// The same as [`Self::list`], or nothing at all.
+    /// Texts between commas, none of them empty; no text where the value is missing or empty.
     pub fn optional_list(&self, name: &str) -> Result<Vec<String>> {
-        match self.optional(name) {
-            None => Ok(Vec::new()),
-            Some(_) => self.list(name),
-        }
+        self.optional(name)
+            .map_or_else(|| Ok(Vec::new()), |_| self.list(name))
     }
 
     /// Texts between commas; none of them empty, at least one.
@@ -122,12 +120,16 @@ mod tests {
     fn a_list_has_no_empty_places() {
         assert_eq!(settings("a, b").list("GROUPS"), Ok(vec!["a".into(), "b".into()]));
         assert!(settings("a,,b").list("GROUPS").is_err());
+        assert!(settings("").list("GROUPS").is_err());
     }
 
     #[test]
-    fn a_list_that_may_be_missing_is_empty_then() {
-        assert_eq!(settings("").optional_list("GROUPS"), Ok(Vec::new()));
-        assert_eq!(settings("a").optional_list("GROUPS"), Ok(vec!["a".into()]));
-        assert!(settings(",").optional_list("GROUPS").is_err());
+    fn a_list_that_may_be_missing_is_empty_then_and_has_no_empty_places_else() {
+        assert_eq!(settings("").optional_list("ALLUXIO_MASTERS"), Ok(vec![]));
+        assert_eq!(
+            settings("a:1,b:1").optional_list("ALLUXIO_MASTERS"),
+            Ok(vec!["a:1".into(), "b:1".into()])
+        );
+        assert!(settings("a:1,").optional_list("ALLUXIO_MASTERS").is_err());
     }
 }

@@ -41,12 +41,15 @@ pub const fn executions() -> RunningExecutions {
     RunningExecutions::on_demand()
 }
 
-/// The masters of `ALLUXIO_MASTERS`, as the user `ALLUXIO_USER`.
-pub fn alluxio_master(settings: &Settings) -> Result<AlluxioMaster> {
-    AlluxioMaster::new(
-        settings.list("ALLUXIO_MASTERS")?,
-        Login::Simple {
-            user: settings.text("ALLUXIO_USER")?,
-        },
-    )
+/// The masters of `ALLUXIO_MASTERS`, or where it is empty those that run in the cluster, in the namespace
+/// `ALLUXIO_NAMESPACE`; as the user `ALLUXIO_USER`.
+pub fn alluxio_master(settings: &Settings, cluster: &Cluster) -> Result<AlluxioMaster> {
+    let login = Login::Simple {
+        user: settings.text("ALLUXIO_USER")?,
+    };
+    let namespace = settings.text("ALLUXIO_NAMESPACE")?;
+    match settings.optional_list("ALLUXIO_MASTERS")? {
+        named if named.is_empty() => Ok(AlluxioMaster::in_cluster(cluster.clone(), namespace, login)),
+        named => AlluxioMaster::new(named, login),
+    }
 }

@@ -1,5 +1,6 @@
 """``python -m world.alluxio --world DIR --tools DIR --address 127.X.0.2``: runs until SIGTERM or SIGINT.
 
+With ``--in-cluster N`` in place of the address the masters are pods, of which there are so many, and none is started here.
 ``--clean`` instead ends what a killed run left behind (processes, mounts), and returns.
 """
 
@@ -37,15 +38,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="world.alluxio", description="The Alluxio of a local world.")
     parser.add_argument("--world", type=Path, required=True)
     parser.add_argument("--tools", type=Path, default=os.environ.get("TIDEGATE_TOOLS"))
-    parser.add_argument("--address", help="the masters' loopback address, 127.X.0.2")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--address", default="", help="the masters' loopback address, 127.X.0.2")
+    where.add_argument("--in-cluster", type=int, choices=(1, 3), default=0, help="how many masters are pods")
     parser.add_argument("--clean", action="store_true", help="only end what a killed run left behind")
     options = parser.parse_args()
     if options.clean:
         clean(options.world.resolve())
         return
-    if not options.address or not options.tools:
-        parser.error("--address and --tools are needed (or TIDEGATE_TOOLS)")
-    asyncio.run(_run(Service(jvm.Runtime.of_tools(options.tools), options.address, options.world)))
+    if not (options.address or options.in_cluster) or not options.tools:
+        parser.error("--address or --in-cluster, and --tools, are needed (or TIDEGATE_TOOLS)")
+    runtime = jvm.Runtime.of_tools(options.tools)
+    asyncio.run(_run(Service(runtime, options.world, address=options.address, in_cluster=options.in_cluster)))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 A JVM of Alluxio spends about 3 s of processor time on loading and verifying classes before it serves; from an archive
 of them (class data sharing, https://docs.oracle.com/en/java/javase/17/vm/class-data-sharing.html) it takes half of
 that, and the pages are shared between all of them. The list of classes is that of a cluster which is started here,
-writes, persists and reads a file, and is ended. About a minute, once for each set of jars and JVM; nothing to do if
-the archive is there.
+writes, persists and reads a file, and is ended, and of a master that keeps its journal and its metastore as those in the
+cluster do. About a minute, once for each set of jars and JVM; nothing to do if the archive is there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 
 from . import jvm, settings
 from .files_server import MAIN, Files, FilesError
-from .masters import Masters
+from .masters import MASTER_HEAP_MB, Masters, wait_until_serving
 from .process import Process
 
 
@@ -66,7 +66,7 @@ async def _train(runtime: jvm.Runtime, world: Path) -> list[Path]:
         "alluxio.worker.tieredstore.level0.dirs.quota": "256MB",
     }
     port_file = world / "alluxio" / "tmp" / "files.port"
-    files_properties = settings.client(address, world / "alluxio")
+    files_properties = settings.client(settings.masters_elsewhere(address), world / "alluxio")
     children = {
         "worker": runtime.command(jvm.WORKER, worker, heap_mb=80),
         "job-worker": runtime.command(jvm.JOB_WORKER, worker, heap_mb=80),
@@ -85,7 +85,36 @@ async def _train(runtime: jvm.Runtime, world: Path) -> list[Path]:
         # Not killed: the classes that a JVM needs to end belong to the list, too.
         await asyncio.gather(*(process.stop(20) for process in processes))
         await asyncio.gather(masters.master.stop(20), masters.job_master.stop(20))
+    await _train_embedded(runtime, world, lists)
     return sorted(lists.iterdir())
+
+
+async def _train_embedded(runtime: jvm.Runtime, world: Path, lists: Path) -> None:
+    """A master with an embedded journal, the only one of its quorum, and a metastore on disk."""
+    address, home = _free_address(), world / "embedded"
+    properties = settings.masters(address, home, world / "ufs") | {
+        "alluxio.master.journal.type": "EMBEDDED",
+        "alluxio.master.embedded.journal.addresses": f"{address}:19200",
+        "alluxio.master.embedded.journal.ratis.config.raft.grpc.server.host": address,
+        "alluxio.master.embedded.journal.election.timeout.min": "500ms",
+        "alluxio.master.embedded.journal.election.timeout.max": "1s",
+        "alluxio.master.metastore": "ROCKS",
+        "alluxio.master.metastore.dir": str(home / "metastore"),
+    }
+    for directory in (home, *(home / name for name in ("logs", "conf", "tmp", "metastore"))):
+        directory.mkdir()
+        directory.chmod(0o777)
+    formatting = runtime.command(jvm.FORMAT, properties, heap_mb=64, arguments=["master"])
+    serving = runtime.command(jvm.MASTER, properties, heap_mb=MASTER_HEAP_MB)
+    first = Process("format", jvm.confined(formatting), world / "logs" / "format.log", world / "pids")
+    await first.start()
+    await first.wait()
+    master = Process("embedded", _listed(jvm.confined(serving), lists / "embedded"), world / "logs" / "embedded.log", world / "pids")
+    await master.start()
+    try:
+        await wait_until_serving(master, f"http://{address}:{settings.MASTER_WEB_PORT}")
+    finally:
+        await master.stop(20)
 
 
 def _use(port_file: Path) -> None:

@@ -23,13 +23,13 @@ _HEAP_MB = 160
 
 
 class FilesServer:
-    """The process. :attr:`url` is known once :meth:`start` has returned."""
+    """The process; ``masters`` are properties that say where they are. :attr:`url` is known once :meth:`start` has returned."""
 
-    def __init__(self, runtime: jvm.Runtime, address: str, world: Path):
+    def __init__(self, runtime: jvm.Runtime, masters: dict[str, str], world: Path):
         self._runtime = runtime
         self._home = world / "alluxio"
         self._port_file = self._home / "tmp" / "files.port"
-        self._properties = settings.client(address, self._home)
+        self._properties = settings.client(masters, self._home)
         self._log, self._pids = world / "logs" / "alluxio-files.log", world / "pids"
         self.process: Process | None = None
         self.url = ""

@@ -16,8 +16,8 @@ from .process import Process
 
 # Seen: 160 MB is enough for a hundred thousand inodes on the heap metastore with the serial collector; job masters
 # keep job records only.
-_MASTER_HEAP_MB = 192
-_JOB_MASTER_HEAP_MB = 96
+MASTER_HEAP_MB = 192
+JOB_MASTER_HEAP_MB = 96
 
 # A master closes its journal within half a second of SIGTERM when idle, and within a few with streams open.
 _STOP_SECONDS = 10.0
@@ -34,10 +34,10 @@ class Masters:
         self._runtime = runtime
         logs, pids = world / "logs", world / "pids"
         self.master = Process(
-            "alluxio-master", self._command(jvm.MASTER, _MASTER_HEAP_MB), logs / "alluxio-master.log", pids
+            "alluxio-master", self._command(jvm.MASTER, MASTER_HEAP_MB), logs / "alluxio-master.log", pids
         )
         self.job_master = Process(
-            "alluxio-job-master", self._command(jvm.JOB_MASTER, _JOB_MASTER_HEAP_MB), logs / "alluxio-job-master.log", pids
+            "alluxio-job-master", self._command(jvm.JOB_MASTER, JOB_MASTER_HEAP_MB), logs / "alluxio-job-master.log", pids
         )
         self._format = Process("alluxio-format", self._command(jvm.FORMAT, 64, "master"), logs / "alluxio-format.log", pids)
 
@@ -65,25 +65,7 @@ class Masters:
                 raise RuntimeError(f"the journal could not be formatted: see {self._format.log}")
         await self.master.start()
         await self.job_master.start()
-        await self.wait_until_serving()
-
-    async def wait_until_serving(self, timeout_seconds: float = 90.0) -> None:
-        """Until the master has left safe mode; raises RuntimeError if it died, TimeoutError if it takes too long."""
-        deadline = time.monotonic() + timeout_seconds
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
-            while True:
-                if not self.master.running:
-                    raise RuntimeError(f"the Alluxio master ended with {self.master.exit_code}: see {self.master.log}")
-                try:
-                    # Small, and refused with status 500 while the master starts or is in safe mode.
-                    async with session.get(f"{self.web}/api/v1/master/webui_overview") as answer:
-                        if answer.status == 200:
-                            return
-                except (aiohttp.ClientError, TimeoutError):
-                    pass
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"the Alluxio master does not serve after {timeout_seconds:.0f} s: see {self.master.log}")
-                await asyncio.sleep(0.2)
+        await wait_until_serving(self.master, self.web)
 
     async def stop_master(self, number: int = signal.SIGTERM) -> None:
         if number == signal.SIGKILL:
@@ -95,11 +77,30 @@ class Masters:
         """Also after :meth:`stop_master`. It knows its files again, but no decommission: those live in memory only."""
         if not self.master.running:
             await self.master.start()
-        await self.wait_until_serving()
+        await wait_until_serving(self.master, self.web)
 
     async def stop(self) -> None:
         """At once: what the journal would have closed is thrown away with the world, or replayed at the next start."""
         await asyncio.gather(self.master.stop(0), self.job_master.stop(0), self._format.stop(0))
+
+
+async def wait_until_serving(master: Process, web: str, timeout_seconds: float = 90.0) -> None:
+    """Until the master has left safe mode; raises RuntimeError if it died, TimeoutError if it takes too long."""
+    deadline = time.monotonic() + timeout_seconds
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+        while True:
+            if not master.running:
+                raise RuntimeError(f"the Alluxio master ended with {master.exit_code}: see {master.log}")
+            try:
+                # Small, and refused with status 500 while the master starts or is in safe mode.
+                async with session.get(f"{web}/api/v1/master/webui_overview") as answer:
+                    if answer.status == 200:
+                        return
+            except (aiohttp.ClientError, TimeoutError):
+                pass
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the Alluxio master does not serve after {timeout_seconds:.0f} s: see {master.log}")
+            await asyncio.sleep(0.2)
 
 
 def _give(directory: Path) -> None:

@@ -8,6 +8,8 @@ Switches (all ``POST``; the answer is a JSON object, an error has ``error``):
 - ``/job-master/stop`` and ``/job-master/start``: persists are accepted and wait
 - ``/under-store?writes=refused|accepted``: reads go on
 - ``GET /``: what is running
+
+Where the masters are pods, only files and under store are here, and the switches of the masters are refused.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from typing import Any
 
 from aiohttp import web
 
-from . import jvm
+from . import jvm, settings
 from .files_server import FilesServer
 from .masters import Masters
 from .process import end_recorded, record_self
@@ -29,13 +31,17 @@ from .under_store import UnderStore
 
 
 class Service:
-    """Alluxio on ``address`` (127.X.0.2) in the world directory ``world``."""
+    """Alluxio in the world directory ``world``: on ``address`` (127.X.0.2), or ``in_cluster``, as so many pods."""
 
-    def __init__(self, runtime: jvm.Runtime, address: str, world: Path):
+    def __init__(self, runtime: jvm.Runtime, world: Path, *, address: str = "", in_cluster: int = 0):
         self.world = world.resolve()
-        self.masters = Masters(runtime, address, self.world)
-        self.files = FilesServer(runtime, address, self.world)
-        self.under_store = UnderStore(self.masters.under_store)
+        self.home = self.world / "alluxio"
+        self.masters = None if in_cluster else Masters(runtime, address, self.world)
+        known = settings.masters_elsewhere(address)
+        if in_cluster:
+            known = settings.masters_in_cluster(in_cluster, self.world / "nodes" / "hosts")
+        self.files = FilesServer(runtime, known, self.world)
+        self.under_store = UnderStore(self.world / "ufs")
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
@@ -46,30 +52,22 @@ class Service:
         told.unlink(missing_ok=True)
         self.under_store.accept_writes()
         self._make_home()
-        await asyncio.gather(self.masters.start(), self.files.start())
+        await asyncio.gather(self.files.start(), *([self.masters.start()] if self.masters else []))
         control = await self._serve()
-        _write(
-            told,
-            {
-                "pid": os.getpid(),
-                "control": control,
-                "files": self.files.url,
-                "master": self.masters.rpc,
-                "masterWeb": self.masters.web,
-            },
-        )
+        masters = {"master": self.masters.rpc, "masterWeb": self.masters.web} if self.masters else {}
+        _write(told, {"pid": os.getpid(), "control": control, "files": self.files.url, **masters})
 
     async def stop(self) -> None:
         if self._runner:
             await self._runner.cleanup()
-        await asyncio.gather(self.masters.stop(), self.files.stop())
+        await asyncio.gather(self.files.stop(), *([self.masters.stop()] if self.masters else []))
         self.under_store.accept_writes()
         (self.world / "alluxio" / "service.json").unlink(missing_ok=True)
         (self.world / "pids" / "alluxio").unlink(missing_ok=True)
 
     def _make_home(self) -> None:
-        for name in ("logs", "conf", "tmp"):
-            directory = self.masters.home / name
+        places = (self.home, *(self.home / name for name in ("logs", "conf", "tmp")), self.under_store.directory)
+        for directory in places:
             directory.mkdir(parents=True, exist_ok=True)
             if os.geteuid() == 0:
                 os.chown(directory, jvm.IMAGE_UID, jvm.IMAGE_GID)
@@ -94,14 +92,19 @@ class Service:
         return web.json_response(self._told())
 
     def _told(self) -> dict[str, Any]:
-        return {
+        masters = {
             "master": self.masters.master.running,
             "jobMaster": self.masters.job_master.running,
+        } if self.masters else {}
+        return {
+            **masters,
             "files": bool(self.files.process and self.files.process.running),
             "underStoreWrites": "refused" if self.under_store.refuses_writes else "accepted",
         }
 
     async def _master(self, request: web.Request) -> web.Response:
+        if self.masters is None:
+            return _refused("the masters are pods")
         action = request.match_info["action"]
         number = signal.Signals[f"SIG{request.query.get('signal', 'TERM')}"]
         if action in ("stop", "restart"):
@@ -113,6 +116,8 @@ class Service:
         return self._done(action, ("stop", "start", "restart", "pause", "continue"))
 
     async def _job_master(self, request: web.Request) -> web.Response:
+        if self.masters is None:
+            return _refused("the masters are pods")
         action = request.match_info["action"]
         if action == "stop":
             await self.masters.job_master.stop(0)
@@ -130,8 +135,12 @@ class Service:
 
     def _done(self, action: str, known: tuple[str, ...]) -> web.Response:
         if action not in known:
-            return web.json_response({"error": f"{action!r} is none of {', '.join(known)}"}, status=400)
+            return _refused(f"{action!r} is none of {', '.join(known)}")
         return web.json_response(self._told())
+
+
+def _refused(why: str) -> web.Response:
+    return web.json_response({"error": why}, status=400)
 
 
 def clean(world: Path) -> None:

@@ -15,14 +15,19 @@ JOB_MASTER_WEB_PORT = 20002
 def common(address: str, home: Path) -> dict[str, str]:
     """What every process of the cluster must be told: where the masters are, and where it may write."""
     return {
+        **_own(home),
+        **masters_elsewhere(address),
+    }
+
+
+def _own(home: Path) -> dict[str, str]:
+    return {
         "alluxio.home": str(home),
         "alluxio.logs.dir": str(home / "logs"),
         "alluxio.conf.dir": str(home / "conf"),
         # Else a file of the developer's own in ~/.alluxio or /etc/alluxio would have a say.
         "alluxio.site.conf.dir": str(home / "conf"),
         "alluxio.tmp.dirs": str(home / "tmp"),
-        "alluxio.master.hostname": address,
-        "alluxio.job.master.hostname": address,
         "alluxio.security.authentication.type": "SIMPLE",
         # In the image uid 1000 is alluxio; on a developer's machine it may be anybody, and Alluxio asks the system.
         "alluxio.security.login.username": jvm.IMAGE_USER_NAME,
@@ -66,10 +71,11 @@ def masters(address: str, home: Path, under_store: Path) -> dict[str, str]:
     }
 
 
-def client(address: str, home: Path) -> dict[str, str]:
-    """Properties of the files server, which stands for the applications."""
+def client(masters: dict[str, str], home: Path) -> dict[str, str]:
+    """Properties of the files server, which stands for the applications; ``masters`` are those that say where they are."""
     return {
-        **common(address, home),
+        **_own(home),
+        **masters,
         # ASYNC_THROUGH as in the reference deployment: nothing persists by itself.
         "alluxio.user.file.persistence.initial.wait.time": "-1",
         "alluxio.user.worker.list.refresh.interval": "1s",
@@ -78,3 +84,22 @@ def client(address: str, home: Path) -> dict[str, str]:
         "alluxio.user.conf.cluster.default.enabled": "false",
         "alluxio.user.conf.sync.interval": "1h",
     }
+
+
+def masters_elsewhere(address: str) -> dict[str, str]:
+    """Where one master is."""
+    return {"alluxio.master.hostname": address, "alluxio.job.master.hostname": address}
+
+
+def masters_in_cluster(replicas: int, hosts: Path) -> dict[str, str]:
+    """Where the masters of ``infra/kubernetes`` are, as their workers are told; ``hosts`` has their names."""
+    names = [f"alluxio-master-{ordinal}.alluxio-master.alluxio.svc.cluster.local" for ordinal in range(replicas)]
+    known = {
+        "jdk.net.hosts.file": str(hosts),
+        # A test asks right after a pod has come back, which has another address then.
+        "sun.net.inetaddr.ttl": "1",
+        "sun.net.inetaddr.negative.ttl": "1",
+    }
+    if replicas == 1:
+        return known | masters_elsewhere(names[0])
+    return known | {"alluxio.master.rpc.addresses": ",".join(f"{name}:{MASTER_RPC_PORT}" for name in names)}

@@ -265,6 +265,14 @@ class Eks:
                         "PropagateAtLaunch": True,
                     }
                     for taint in params.get("taints") or []
+                ]
+                + [
+                    {
+                        "Key": f"k8s.io/cluster-autoscaler/node-template/label/{key}",
+                        "Value": value,
+                        "PropagateAtLaunch": True,
+                    }
+                    for key, value in (params.get("labels") or {}).items()
                 ],
             }
             | {"MinSize": 0, "MaxSize": 1}

@@ -164,6 +164,11 @@ class Container:
     def running(self) -> bool:
         return "running" in self.state
 
+    @property
+    def succeeded(self) -> bool:
+        """Whether it has run to its end, as an init container does."""
+        return self.state.get("terminated", {}).get("exitCode") == 0
+
     async def run(self, supervise: Callable[[Container], contextlib.AbstractAsyncContextManager[None]]) -> None:
         """Until it is ended for good. ``supervise`` surrounds each run: the probes."""
         back_off = 0.0

@@ -39,16 +39,20 @@ class Instance:
         return "SPOT" if self.tags.get("tidegate-local/capacity") == "spot" else "ON_DEMAND"
 
 
+def client(endpoint: str, region: str) -> Any:
+    """Of EC2, by boto3; it does not try again by itself."""
+    # An instance profile would be looked up over the network otherwise.
+    os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
+    config = Config(retries={"total_max_attempts": 1}, read_timeout=10)
+    return boto3.client("ec2", endpoint_url=endpoint, region_name=region, config=config)
+
+
 class Ec2:
     """``endpoint`` is the local AWS; credentials come from the environment as for any client."""
 
     def __init__(self, endpoint: str, region: str, cluster: str):
         self._cluster = cluster
-        # An instance profile would be looked up over the network otherwise.
-        os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
-        self._client = boto3.client(
-            "ec2", endpoint_url=endpoint, region_name=region, config=Config(retries={"total_max_attempts": 1}, read_timeout=10)
-        )
+        self._client = client(endpoint, region)
         self._types: dict[str, dict[str, Any]] = {}
 
     async def running(self) -> dict[str, Instance]:

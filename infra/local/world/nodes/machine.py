@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ from .api import ApiError, Cluster
 from .containers import CannotStart, NothingRunner, ProcessRunner, ProvisionerRunner, Runner
 from .disks import Disks, as_set_up, raw_sizes
 from .instances import Instance
+from .names import Names, of_pod
 from .node_object import now
+from .pod_addresses import PodAddresses
 from .pod_spec import Addresses
 from .pods import Pod
 from .volumes import Volumes
@@ -39,6 +41,8 @@ class Settings:
     kubelet_version: str
     short_path: Path
     """Leads to the directory of all machines: see :func:`images.with_short_socket_path`."""
+    names: Names
+    """Of the cluster, for the pods' processes."""
     discovery_seconds: float = 1.0
 
 
@@ -52,7 +56,7 @@ class Machine:
         instance: Instance,
         instance_type: Object,
         settings: Settings,
-        next_pod_address: Callable[[], str],
+        pod_addresses: PodAddresses,
         *,
         boot_seconds: float | None,
         disk_fault: str = "",
@@ -62,13 +66,13 @@ class Machine:
         self._boot_seconds, self._disk_fault, self._user_data = boot_seconds, disk_fault, user_data
         self.directory = settings.world / "nodes" / instance.id
         self.disks = Disks(self.directory)
-        self._cluster, self._next_pod_address = cluster, next_pod_address
+        self._cluster, self._pod_addresses = cluster, pod_addresses
         self._responsive = asyncio.Event()
         self._responsive.set()
         user, groups = kubelet.identity(instance.private_dns_name)
         self._api = cluster.acting_as(user, groups, self._responsive.wait)
         self._kubelet = kubelet.Kubelet(self._api, instance, instance_type, settings.kubelet_version)
-        self._volumes = Volumes(self._api, self.directory)
+        self._volumes = Volumes(self._api, self.directory, settings.world / "ufs", settings.world / "ebs")
         self._pods: dict[str, Pod] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -115,18 +119,22 @@ class Machine:
     def _begin(self, told: Object) -> None:
         uid = told["metadata"]["uid"]
         host = self.instance.address
-        own = host if told["spec"].get("hostNetwork") else told.get("status", {}).get("podIP") or self._next_pod_address()
+        own = host if told["spec"].get("hostNetwork") else told.get("status", {}).get("podIP") or self._pod_addresses.take()
+        self._pod_addresses.keep(own)
         pod = Pod(self._api, told, Addresses(host, own), self._volumes, self._make_runner, self._data_of)
         self._pods[uid] = pod
         task = asyncio.create_task(pod.run())
         self._tasks[uid] = task
         task.add_done_callback(lambda done: self._ended(uid, done))
+        if own != host:
+            task.add_done_callback(lambda _: self._pod_addresses.give_back(own))
 
     def _ended(self, uid: str, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception():
             self._log.error("a pod's task failed", exc_info=task.exception())
         if self._tasks.get(uid) is task:
             del self._tasks[uid], self._pods[uid]
+        self._settings.names.remove(self._hosts_file(uid))
 
     def _forget(self, uid: str) -> None:
         self._pods[uid].kill_now()
@@ -135,7 +143,7 @@ class Machine:
     async def _data_of(self, pod: Object) -> dict[tuple[str, str], dict[str, str] | None]:
         """The ConfigMaps and Secrets that the pod's environments name; None for one that is not there."""
         namespace, found = pod["metadata"]["namespace"], {}
-        for container in pod["spec"]["containers"]:
+        for container in (*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]):
             for kind, name in pod_spec.references(container):
                 try:
                     told = await self._api.get(f"/api/v1/namespaces/{namespace}/{kind}/{name}")
@@ -164,13 +172,17 @@ class Machine:
     def _alluxio(self, pod: Object, container: Object, environment: dict, mounts: dict, addresses: Addresses) -> Runner:
         log = self._container_log(container)
         home = self.directory / "alluxio" / container["name"]
-        uid, gid, groups = pod_spec.user(container, pod, jvm.IMAGE_UID)
+        hosts = self._hosts_file(pod["metadata"]["uid"])
+        self._settings.names.add(hosts, of_pod(pod, addresses.pod))
+        uid, gid, _ = pod_spec.user(container, pod, jvm.IMAGE_UID)
         for directory in (home, *(home / name for name in ("logs", "conf", "tmp", "dev-shm"))):
             directory.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(PermissionError):
                 shutil.chown(directory, uid, gid)
+        if images.is_script(container):
+            return self._script(pod, container, environment, mounts, addresses, home)
         try:
-            process = images.alluxio_process(container, environment, mounts, addresses.pod, home)
+            process = images.alluxio_process(container, environment, mounts, addresses.pod, home, hosts)
             process = images.with_short_socket_path(process, self.directory.parent, self._settings.short_path)
         except images.UsageError as error:
             _say(log, f"Usage: COMMAND [COMMAND_OPTIONS]\n{error}")
@@ -179,13 +191,33 @@ class Machine:
             _say(log, f"{name} has several lines, of which the image's entry point takes the first only")
         if process.dropped_flags:
             _say(log, "instead of " + " ".join(process.dropped_flags) + " with the small heap of the local world")
-        confined = jvm.confined(
-            images.command(process, self._settings.runtime),
-            uid=uid, gid=gid, groups=groups | set(jvm.IMAGE_SUPPLEMENTARY_GROUPS),
-        )  # fmt: skip
-        name = f"nodes-{self.instance.id}-{container['name']}-{pod['metadata']['uid'][:8]}"
-        child = Process(name, confined, log, self._settings.world / "pids")
+        child = self._process(pod, container, images.command(process, self._settings.runtime))
         return ProcessRunner(child, process.format_directories)
+
+    def _script(
+        self, pod: Object, container: Object, environment: dict, mounts: dict, addresses: Addresses, home: Path
+    ) -> Runner:
+        """A script in Alluxio's image, with the image's command line tool."""
+        tool = home / "bin" / "alluxio"
+        tool.parent.mkdir(exist_ok=True)
+        hosts = self._hosts_file(pod["metadata"]["uid"])
+        runtime = self._settings.runtime
+        tool.write_text(images.command_line_tool(environment, mounts, addresses.pod, home, hosts, runtime))
+        tool.chmod(0o755)
+        path = {"PATH": f"{tool.parent}:{os.environ['PATH']}"}
+        return ProcessRunner(self._process(pod, container, images.script(container, mounts), environment | path))
+
+    def _process(self, pod: Object, container: Object, command: list[str], environment: dict | None = None) -> Process:
+        """One that runs as the container's user."""
+        uid, gid, groups = pod_spec.user(container, pod, jvm.IMAGE_UID)
+        groups |= set(jvm.IMAGE_SUPPLEMENTARY_GROUPS)
+        name = f"nodes-{self.instance.id}-{container['name']}-{pod['metadata']['uid'][:8]}"
+        confined = jvm.confined(command, uid=uid, gid=gid, groups=groups)
+        return Process(name, confined, self._container_log(container), self._settings.world / "pids", environment)
+
+    def _hosts_file(self, uid: str) -> Path:
+        """Where the kubelet keeps a pod's ``/etc/hosts``."""
+        return self.directory / "var/lib/kubelet/pods" / uid / "etc-hosts"
 
     def _provisioner(self, pod: Object, container: Object, environment: dict, mounts: dict, addresses: Addresses) -> Runner:
         log = self._container_log(container)

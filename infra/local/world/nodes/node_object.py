@@ -21,6 +21,7 @@ STARTUP_TAINT = {
 # How the Cluster Autoscaler is told about a group of size 0, and so how a group says what its nodes will carry.
 _LABEL_TAG = "k8s.io/cluster-autoscaler/node-template/label/"
 _TAINT_TAG = "k8s.io/cluster-autoscaler/node-template/taint/"
+_NODE_GROUP_TAG = "eks:nodegroup-name"
 
 _ARCHITECTURES = {"x86_64": "amd64", "arm64": "arm64"}
 
@@ -57,7 +58,7 @@ def kubelet_labels(instance: Instance, instance_type: Object) -> dict[str, str]:
         "kubernetes.io/os": "linux",
         "beta.kubernetes.io/arch": architecture(instance_type),
         "beta.kubernetes.io/os": "linux",
-        "eks.amazonaws.com/nodegroup": instance.tags.get("eks:nodegroup-name", instance.group),
+        "eks.amazonaws.com/nodegroup": instance.tags.get(_NODE_GROUP_TAG, instance.group),
         "eks.amazonaws.com/capacityType": instance.capacity_type,
     } | {key.removeprefix(_LABEL_TAG): value for key, value in instance.tags.items() if key.startswith(_LABEL_TAG)}
 
@@ -75,14 +76,19 @@ def cloud_labels(instance: Instance) -> dict[str, str]:
 
 
 def registration_taints(instance: Instance) -> list[Object]:
-    """The uninitialised taint, and the group's own: from its node-template tags if it has any, else the startup taint."""
+    """The uninitialised taint, and the group's own, from its node-template tags.
+
+    A managed node group has a tag for each of its taints; any other group without such a tag has the startup taint.
+    """
     tagged = []
     for key, told in sorted(instance.tags.items()):
         if key.startswith(_TAINT_TAG):
             value, _, effect = told.rpartition(":")
             tagged.append({"key": key.removeprefix(_TAINT_TAG), "value": value, "effect": effect})
     uninitialized = {"key": UNINITIALIZED_TAINT, "value": "true", "effect": "NoSchedule"}
-    return [uninitialized, *(tagged or [STARTUP_TAINT])]
+    if not tagged and _NODE_GROUP_TAG not in instance.tags:
+        tagged = [STARTUP_TAINT]
+    return [uninitialized, *tagged]
 
 
 def addresses(instance: Instance) -> list[Object]:

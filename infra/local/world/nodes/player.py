@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
-import itertools
 import json
 import logging
 import os
@@ -18,7 +16,7 @@ from pathlib import Path
 
 from ..alluxio import jvm
 from ..alluxio.process import end_recorded, record_self
-from . import cloud
+from . import cloud, ebs_csi, instances, names, pod_addresses
 from .api import ApiError, Cluster, Unreachable
 from .disks import unmount_below
 from .instances import Ec2, Instance
@@ -62,7 +60,7 @@ class Player:
         self.machines: dict[str, Machine] = {}
         self._runtime = runtime
         self._deletions: set[asyncio.Task[None]] = set()
-        self._polling: asyncio.Task[None] | None = None
+        self._following: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Returns when instances are followed. Raises what the kubeconfig or the endpoints file lack."""
@@ -70,17 +68,22 @@ class Player:
         record_self(self.world / "pids", "nodes")
         self._cluster = Cluster(self.world / "kubeconfig")
         self._ec2 = Ec2(endpoints["aws"], endpoints["region"], endpoints["clusterName"])
-        self._pod_addresses = _pod_addresses(endpoints["network"])
+        self._pod_addresses = pod_addresses.of_world(endpoints["network"], endpoints.get("podNetwork"))
         version = (await self._cluster.acting_as().get("/version"))["gitVersion"]
         link = _link_to_nodes(self.world, endpoints["network"])
-        self._settings = Settings(self.world, self._runtime, version, link, self.options.discovery)
-        self._polling = asyncio.create_task(self._poll())
+        known = names.Names(self._cluster.acting_as(*names.IDENTITY), self.world / "nodes" / "hosts")
+        self._settings = Settings(self.world, self._runtime, version, link, known, self.options.discovery)
+        volumes = ebs_csi.Ec2Volumes(instances.client(endpoints["aws"], endpoints["region"]))
+        driver = ebs_csi.EbsCsi(
+            self._cluster.acting_as(*ebs_csi.IDENTITY), volumes, endpoints["clusterName"], self.world / "ebs"
+        )
+        self._following = [asyncio.create_task(part) for part in (self._poll(), known.run(), driver.run())]
+        for task in self._following:
+            task.add_done_callback(_tell_defect)
 
     async def stop(self) -> None:
         """Ends every machine's processes and unmounts its disks; the API objects stay as they are."""
-        if self._polling:
-            self._polling.cancel()
-        for task in self._deletions:
+        for task in (*self._following, *self._deletions):
             task.cancel()
         await asyncio.gather(*(machine.end() for machine in self.machines.values()))
         if hasattr(self, "_cluster"):
@@ -129,7 +132,7 @@ class Player:
             # This player was started again: the instance has been up all the time.
             boot = 0.0
         machine = Machine(
-            self._cluster, instance, instance_type, self._settings, lambda: next(self._pod_addresses),
+            self._cluster, instance, instance_type, self._settings, self._pod_addresses,
             boot_seconds=boot, disk_fault=fault, user_data=await self._ec2.user_data(instance.id),
         )  # fmt: skip
         self.machines[instance.id] = machine
@@ -155,10 +158,9 @@ class Player:
         raise KeyError(name)
 
 
-def _pod_addresses(network: str):
-    """Addresses for pods that have one of their own: the upper half of the world's network, over and over."""
-    upper = list(ipaddress.ip_network(network).subnets(prefixlen_diff=1))[1]
-    return itertools.cycle(str(address) for address in itertools.islice(upper.hosts(), 1, None))
+def _tell_defect(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception():
+        _log.error("a part of the player failed", exc_info=task.exception())
 
 
 def short_path(network: str) -> Path:

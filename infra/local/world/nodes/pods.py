@@ -8,7 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from . import node_object, probes
+from . import images, node_object, probes
 from .api import Api, ApiError, Unreachable
 from .containers import Container, Runner
 from .pod_spec import Addresses, mount_paths
@@ -36,6 +36,8 @@ class Pod:
         self._path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
         self._log = logging.getLogger(f"nodes.{pod['spec']['nodeName']}")
         self.containers: list[Container] = []
+        # Of the init containers those that are processes, in their order, and by their names.
+        self._init_containers: dict[str, Container] = {}
         self._start_time = pod.get("status", {}).get("startTime") or node_object.now()
         self._prepared: dict = {}
         self._data: dict = {}
@@ -80,36 +82,47 @@ class Pod:
         self._volumes.release(self.object)
 
     def kill_now(self) -> None:
-        for container in self.containers:
+        for container in (*self._init_containers.values(), *self.containers):
             container.kill_now()
 
     def _make_containers(self) -> None:
         """A node that comes back finds its pods running in the API: they count as restarted."""
         spec, known = self.object["spec"], self.object.get("status", {}).get("containerStatuses", [])
         before = {status["name"]: status for status in known}
+        policy = spec.get("restartPolicy", "Always")
+        for init in filter(images.is_script, spec.get("initContainers", [])):
+            self._init_containers[init["name"]] = self._container(init, "OnFailure")
         for container in spec["containers"]:
             told = before.get(container["name"], {})
             has_run = bool(told.get("state", {}).get("running") or told.get("lastState", {}).get("terminated"))
-            self.containers.append(
-                Container(
-                    spec=container,
-                    make=lambda container=container: self._make_runner(
-                        self.object, container, self._prepared, self._data, self.addresses
-                    ),
-                    restart_policy=spec.get("restartPolicy", "Always"),
-                    changed=self._changed.set,
-                    event=self._emit,
-                    restart_count=told.get("restartCount", 0) + has_run,
-                )
-            )
+            self.containers.append(self._container(container, policy, told.get("restartCount", 0) + has_run))
         self._changed.set()
+
+    def _container(self, spec: Object, restart_policy: str, restart_count: int = 0) -> Container:
+        return Container(
+            spec=spec,
+            make=lambda: self._make_runner(self.object, spec, self._prepared, self._data, self.addresses),
+            restart_policy=restart_policy,
+            changed=self._changed.set,
+            event=self._emit,
+            restart_count=restart_count,
+        )
 
     async def _live(self) -> None:
         await self._prepare()
-        for init in self.object["spec"].get("initContainers", []):
-            play_chown(init, mount_paths(init, self._prepared))
         self._mounted = True
+        for init in self.object["spec"].get("initContainers", []):
+            if init["name"] in self._init_containers:
+                await self._init_containers[init["name"]].run(_unsupervised)
+            else:
+                play_chown(init, mount_paths(init, self._prepared))
+        if not self._initialized():
+            # The pod is ended meanwhile.
+            return
         await asyncio.gather(*(container.run(self._supervised) for container in self.containers))
+
+    def _initialized(self) -> bool:
+        return all(container.succeeded for container in self._init_containers.values())
 
     async def _prepare(self) -> None:
         pause, told = _MOUNT_RETRY_SECONDS[0], ""
@@ -181,7 +194,8 @@ class Pod:
         for container in self.containers:
             container.ready = False
         self._changed.set()
-        await asyncio.gather(*(container.end(grace) for container in self.containers))
+        everything = (*self._init_containers.values(), *self.containers)
+        await asyncio.gather(*(container.end(grace) for container in everything))
         if not self._mounted:
             # Still waiting for a volume: no container was ever started.
             running.cancel()
@@ -232,7 +246,7 @@ class Pod:
         message = "" if ready else f"containers with unready status: [{' '.join(unready)}]"
         conditions = [
             self._condition("PodReadyToStartContainers", self._mounted),
-            self._condition("Initialized", True),
+            self._condition("Initialized", self._initialized()),
             self._condition("ContainersReady", ready, reason, message),
             self._condition("Ready", ready, reason, message),
         ]
@@ -243,9 +257,10 @@ class Pod:
             "hostIPs": [{"ip": self.addresses.host}],
             "startTime": self._start_time,
             "containerStatuses": statuses,
-            "initContainerStatuses": [self._played_init(spec) for spec in self.object["spec"].get("initContainers", [])],
+            "initContainerStatuses": [self._init_status(spec) for spec in self.object["spec"].get("initContainers", [])],
         }
-        if phase != "Pending":
+        # The address is there as soon as something of the pod runs, be it an init container.
+        if phase != "Pending" or any("waiting" not in c.state for c in self._init_containers.values()):
             told |= {"podIP": self.addresses.pod, "podIPs": [{"ip": self.addresses.pod}]}
         return told
 
@@ -263,8 +278,11 @@ class Pod:
             "message": message or None,
         }
 
-    def _played_init(self, spec: Object) -> Object:
-        """Init containers count as done at once; of what they do only a chown is played, before the containers start."""
+    def _init_status(self, spec: Object) -> Object:
+        """Init containers that are no processes count as done at once; of what they do only a chown is played."""
+        if spec["name"] in self._init_containers:
+            container = self._init_containers[spec["name"]]
+            return container.status() | {"ready": container.succeeded}
         times = {"startedAt": self._start_time, "finishedAt": self._start_time}
         return {
             "name": spec["name"],
@@ -306,3 +324,9 @@ class Pod:
     async def _send_event(self, namespace: str, event: Object) -> None:
         with contextlib.suppress(ApiError, *Unreachable):
             await self._api.create(f"/api/v1/namespaces/{namespace}/events", event)
+
+
+@contextlib.asynccontextmanager
+async def _unsupervised(container: Container) -> AsyncIterator[None]:
+    """Init containers have no probes."""
+    yield

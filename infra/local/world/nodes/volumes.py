@@ -1,4 +1,4 @@
-"""A pod's volumes as directories of this machine: claims on local volumes, host paths, empty directories, config maps."""
+"""A pod's volumes as directories of this machine: claims on local and EBS volumes, host paths, empty directories, data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from . import ebs
 from .api import Api, ApiError
+
+# Every node has the directory of the world's under store mounted here, as a shared file system would be.
+SHARED_DIRECTORY = "/mnt/under-store"
 
 Object = dict[str, Any]
 
@@ -22,10 +26,13 @@ class NotYet(Exception):
 
 
 class Volumes:
-    """Volumes of the pods of one machine whose root directory is ``root``; ``api`` acts as its kubelet."""
+    """Volumes of the pods of one machine whose root directory is ``root``; ``api`` acts as its kubelet.
 
-    def __init__(self, api: Api, root: Path):
-        self._api, self._root = api, root
+    ``shared`` is what is mounted at :data:`SHARED_DIRECTORY`, ``ebs_volumes`` where the contents of EBS volumes are.
+    """
+
+    def __init__(self, api: Api, root: Path, shared: Path, ebs_volumes: Path):
+        self._api, self._root, self._shared, self._ebs_volumes = api, root, shared, ebs_volumes
 
     async def prepare(self, pod: Object) -> dict[str, Path]:
         """Directory of each volume by name; raises :class:`NotYet`. Volumes of other kinds are left out."""
@@ -71,13 +78,35 @@ class Volumes:
             if error.status in (403, 404):
                 raise NotYet(str(error)) from None
             raise
+        path = await self._attached(volume, pod) if "csi" in volume["spec"] else self._local(volume)
+        apply_group(path, pod)
+        return path
+
+    def _local(self, volume: Object) -> Path:
         local = volume["spec"].get("local")
         if not local:
-            raise NotYet(f'volume "{volume["metadata"]["name"]}" is not a local volume, and no other kind is played')
+            raise NotYet(f'volume "{volume["metadata"]["name"]}" is neither local nor of EBS, and no other kind is played')
         path = self.on_this_machine(local["path"])
         if not path.is_dir():
             raise NotYet(f'MountVolume.NewMounter initialization failed for volume: path "{local["path"]}" does not exist')
-        apply_group(path, pod)
+        return path
+
+    async def _attached(self, volume: Object, pod: Object) -> Path:
+        """An EBS volume is empty when it is mounted for the first time, and belongs to root."""
+        name, csi = volume["metadata"]["name"], volume["spec"]["csi"]
+        if csi["driver"] != ebs.DRIVER:
+            raise NotYet(f"driver name {csi['driver']} not found in the list of registered CSI drivers")
+        attachment = ebs.attachment_name(csi["volumeHandle"], pod["spec"]["nodeName"])
+        try:
+            told = await self._api.get(f"/apis/storage.k8s.io/v1/volumeattachments/{attachment}")
+        except ApiError as error:
+            if error.status in (403, 404):
+                raise NotYet(f'volume "{name}" is not attached to the node yet') from None
+            raise
+        if not told.get("status", {}).get("attached") or told["metadata"].get("deletionTimestamp"):
+            raise NotYet(f'volume "{name}" is not attached to the node yet')
+        path = self._ebs_volumes / csi["volumeHandle"]
+        path.mkdir(parents=True, exist_ok=True)
         return path
 
     def _host_path(self, source: Object) -> Path:
@@ -92,6 +121,8 @@ class Volumes:
 
     def on_this_machine(self, path: str) -> Path:
         """Where a path of the node is here."""
+        if path == SHARED_DIRECTORY or path.startswith(f"{SHARED_DIRECTORY}/"):
+            return self._shared / path.removeprefix(SHARED_DIRECTORY).lstrip("/")
         return self._root / path.lstrip("/")
 
     async def _write_data(self, own: Path, kind: str, namespace: str, source: Object, key: str) -> None:

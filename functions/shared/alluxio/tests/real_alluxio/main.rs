@@ -7,12 +7,14 @@
 mod processes;
 mod world;
 
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use tidegate_alluxio::{AlluxioMaster, AlluxioWorkers, Login};
+use tidegate_domain::bootstrap::{MasterRole, MasterRoles};
 use tidegate_domain::cache::{UnderStores, Worker, WorkerState};
-use tidegate_domain::error::ErrorName;
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, WorkerReport};
+use tidegate_domain::error::{ErrorName, Result};
+use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, MasterPlace, MasterPlaces, WorkerReport};
 
 use processes::{TIER_BYTES, TestMaster, TestWorker};
 use world::{ADMINISTRATOR, World, all_files, eventually, path, status};
@@ -56,6 +58,51 @@ async fn the_primary_is_found_among_masters_that_are_away() {
     )
     .expect("masters");
     assert_eq!(master.worker("203.0.113.9").await, Ok(None));
+}
+
+/// A cluster in which the masters move: each lookup finds the next of these.
+struct Moving(RefCell<Vec<Vec<String>>>);
+
+impl MasterPlaces for Moving {
+    async fn master_places(&self, _: &str) -> Result<Vec<MasterPlace>> {
+        let place = |address| MasterPlace {
+            address,
+            ..MasterPlace::default()
+        };
+        let found = self.0.borrow_mut().remove(0);
+        Ok(found.into_iter().map(place).collect())
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the local world"]
+async fn masters_in_the_cluster_are_found_where_they_are_now_and_say_which_is_the_primary() {
+    let world = World::running();
+    let (away, here) = (
+        format!("{}:19998", world.address()),
+        world.master_address().to_owned(),
+    );
+    let lookups = vec![
+        vec![],
+        vec![away.clone()],
+        vec![away.clone(), here.clone()],
+        vec![away.clone(), here.clone()],
+    ];
+    let login = Login::Simple {
+        user: ADMINISTRATOR.into(),
+    };
+    let master = AlluxioMaster::in_cluster(Moving(RefCell::new(lookups)), "alluxio".into(), login);
+    for _ in 0..2 {
+        let error = master.worker("203.0.113.9").await.expect_err("not yet");
+        assert_eq!(error.name, ErrorName::AlluxioUnavailable, "{error}");
+    }
+    // The second question goes over the connection that the first has opened.
+    for _ in 0..2 {
+        assert_eq!(master.worker("203.0.113.9").await, Ok(None));
+    }
+    let roles = master.master_roles().await.expect("asked");
+    assert_eq!(roles.get(&here), Some(&MasterRole::Primary));
+    assert_eq!(roles.get(&away), Some(&MasterRole::Silent));
 }
 
 #[tokio::test]

@@ -8,8 +8,11 @@ mod request;
 
 pub use joining::{Unjoined, unjoined};
 pub use overview::{
-    DaemonSetRow, MOST_ROWS, NodeGroupRow, NodeRow, Overview, Rows, UsageRow, VolumeRow, WorkerRow,
+    DaemonSetRow, MOST_ROWS, MasterRow, NodeGroupRow, NodeRow, Overview, Rows, UsageRow, VolumeRow, WorkerRow,
 };
-pub use ports::{GroupTypes, Inventory, KnownCluster, KnownClusters, LaunchTemplates, Objects, TypeSource};
-pub use readiness::{driver_of, readiness, title};
+pub use ports::{
+    GroupTypes, Inventory, KnownCluster, KnownClusters, LaunchTemplates, MasterRole, MasterRoles, Objects,
+    TypeSource,
+};
+pub use readiness::{driver_of, pods_of, readiness, title, trouble_of_pod};
 pub use request::Request;

@@ -1,8 +1,12 @@
 //! What a reader is shown of a cluster that is set up, as data and as tables.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::Serialize;
+
+use super::ports::MasterRole;
+use crate::ports::MasterPlace;
 
 /// Rows of one listing at the most: all listings together stay far below the 256 KiB of a state's output.
 pub const MOST_ROWS: usize = 100;
@@ -104,6 +108,52 @@ pub struct VolumeRow {
     pub storage_class: String,
 }
 
+/// An Alluxio master.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MasterRow {
+    /// Its pod; empty where it runs elsewhere.
+    pub pod: String,
+    /// The node of its pod.
+    pub node: String,
+    /// `host:port` of its RPC, as the functions find it.
+    pub address: String,
+    /// `PRIMARY`, `STANDBY`, or `SILENT` where it does not answer.
+    pub role: String,
+    /// Whether its pod is ready; elsewhere, whether it answers.
+    pub ready: bool,
+}
+
+impl MasterRow {
+    /// The masters that run in the cluster, with what each of them does.
+    #[must_use]
+    pub fn of_places(places: Vec<MasterPlace>, roles: &BTreeMap<String, MasterRole>) -> Vec<Self> {
+        let row = |place: MasterPlace| {
+            // One that has come since the roles were asked for has not answered.
+            let role = roles.get(&place.address).copied().unwrap_or(MasterRole::Silent);
+            Self {
+                role: role.word().into(),
+                pod: place.pod,
+                node: place.node,
+                address: place.address,
+                ready: place.ready,
+            }
+        };
+        places.into_iter().map(row).collect()
+    }
+
+    /// Masters elsewhere, of which no more is known than what they answer.
+    #[must_use]
+    pub fn of_roles(roles: &BTreeMap<String, MasterRole>) -> Vec<Self> {
+        let place = |(address, role): (&String, &MasterRole)| MasterPlace {
+            address: address.clone(),
+            ready: *role != MasterRole::Silent,
+            ..MasterPlace::default()
+        };
+        Self::of_places(roles.iter().map(place).collect(), roles)
+    }
+}
+
 /// An Alluxio worker.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -146,8 +196,8 @@ pub struct Overview {
     pub daemon_sets: Rows<DaemonSetRow>,
     /// Volumes.
     pub volumes: Rows<VolumeRow>,
-    /// The Alluxio masters that the functions know, as `host:port`.
-    pub masters: Vec<String>,
+    /// The Alluxio masters that the functions know or find.
+    pub masters: Rows<MasterRow>,
     /// The workers that the primary master knows.
     pub workers: Rows<WorkerRow>,
     /// What nodes use; none where the cluster does not measure it.
@@ -252,6 +302,21 @@ impl Row for VolumeRow {
     }
 }
 
+impl Row for MasterRow {
+    const TITLE: &'static str = "ALLUXIO MASTERS";
+    const HEADS: &'static [&'static str] = &["POD", "NODE", "ADDRESS", "ROLE", "READY"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.pod.clone(),
+            self.node.clone(),
+            self.address.clone(),
+            self.role.clone(),
+            self.ready.to_string(),
+        ]
+    }
+}
+
 impl Row for WorkerRow {
     const TITLE: &'static str = "ALLUXIO WORKERS";
     const HEADS: &'static [&'static str] = &["HOST", "STATE", "CAPACITY", "USED"];
@@ -286,8 +351,7 @@ impl Overview {
         listing(&mut text, &self.nodes);
         listing(&mut text, &self.daemon_sets);
         listing(&mut text, &self.volumes);
-        let masters = self.masters.iter().map(|master| vec![master.clone()]).collect();
-        table(&mut text, "ALLUXIO MASTERS", &["ADDRESS"], masters, 0);
+        listing(&mut text, &self.masters);
         listing(&mut text, &self.workers);
         match &self.top {
             Some(top) => listing(&mut text, top),
@@ -333,93 +397,4 @@ fn table(text: &mut String, name: &str, heads: &[&str], rows: Vec<Vec<String>>, 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_listing_keeps_its_first_rows_and_counts_the_others() {
-        let rows = Rows::of((0..MOST_ROWS + 3).collect());
-        assert_eq!((rows.rows.len(), rows.more), (MOST_ROWS, 3));
-        assert_eq!(
-            Rows::of(vec![1]),
-            Rows {
-                rows: vec![1],
-                more: 0
-            }
-        );
-    }
-
-    #[test]
-    fn tables_have_columns_as_wide_as_their_widest_cell() {
-        let overview = Overview {
-            cluster: "prod".into(),
-            version: "1.35".into(),
-            workers: Rows::of(vec![WorkerRow {
-                host: "10.0.0.1".into(),
-                state: "LIVE".into(),
-                capacity_bytes: 246 << 30,
-                used_bytes: 1,
-            }]),
-            ..Overview::default()
-        };
-        let tables = overview.tables();
-        assert!(
-            tables.starts_with("CLUSTERS\nNAME   VERSION\nprod   1.35\n\n"),
-            "{tables}"
-        );
-        assert!(
-            tables.contains(
-                "ALLUXIO WORKERS\nHOST       STATE   CAPACITY   USED\n10.0.0.1   LIVE    246.0Gi    0.1Gi\n"
-            ),
-            "{tables}"
-        );
-        assert!(tables.contains("no metrics-server"), "{tables}");
-    }
-
-    #[test]
-    fn what_was_left_out_of_a_table_is_counted_below_it() {
-        let overview = Overview {
-            nodes: Rows {
-                rows: Vec::new(),
-                more: 7,
-            },
-            ..Overview::default()
-        };
-        assert!(
-            overview.tables().contains("WORKER\nand 7 more\n"),
-            "{}",
-            overview.tables()
-        );
-    }
-
-    #[test]
-    fn the_largest_overview_fits_into_the_output_of_a_state() {
-        let long = || "x".repeat(63);
-        let rows = |_| NodeRow {
-            name: long(),
-            status: "Ready,SchedulingDisabled".into(),
-            version: "v1.35.4-eks-0123456".into(),
-            internal_ip: "255.255.255.255".into(),
-            instance: "i-0123456789abcdef0".into(),
-            instance_type: "x2iedn.metal-32xlarge".into(),
-            zone: "ap-southeast-1a".into(),
-            worker: "4x1900g".into(),
-        };
-        let volume = |_| VolumeRow {
-            name: "local-pv-01234567".into(),
-            capacity: "1740Gi".into(),
-            reclaim_policy: "Delete".into(),
-            phase: "Available".into(),
-            claim: format!("alluxio/{}", long()),
-            storage_class: "fast-disks".into(),
-        };
-        let overview = Overview {
-            nodes: Rows::of((0..MOST_ROWS).map(rows).collect()),
-            volumes: Rows::of((0..MOST_ROWS).map(volume).collect()),
-            ..Overview::default()
-        };
-        let data = serde_json::to_string(&overview).expect("JSON").len();
-        let all = data + overview.tables().len();
-        assert!(all < 128 * 1024, "{all} bytes");
-    }
-}
+mod tests;

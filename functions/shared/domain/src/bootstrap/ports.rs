@@ -64,6 +64,35 @@ pub trait Objects {
     async fn apply(&self, object: &Value) -> Result<Value>;
 }
 
+/// What an Alluxio master does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MasterRole {
+    /// It serves.
+    Primary,
+    /// It answers, and turns callers away: another serves, or it is starting.
+    Standby,
+    /// It does not answer.
+    Silent,
+}
+
+impl MasterRole {
+    /// As a table has it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Primary => "PRIMARY",
+            Self::Standby => "STANDBY",
+            Self::Silent => "SILENT",
+        }
+    }
+}
+
+/// The Alluxio masters, each asked for itself.
+pub trait MasterRoles {
+    /// What each of them does, by `host:port`.
+    async fn master_roles(&self) -> Result<BTreeMap<String, MasterRole>>;
+}
+
 /// The cluster as a reader is shown it; each listing ends with its first page.
 pub trait Inventory {
     /// Nodes.

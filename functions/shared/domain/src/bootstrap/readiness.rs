@@ -69,6 +69,49 @@ pub fn readiness(live: &Value) -> Option<String> {
     waits.map(|what| format!("{}: {what}", title(live)))
 }
 
+/// The pods of a `StatefulSet`, by their names; of all else none can be named.
+#[must_use]
+pub fn pods_of(live: &Value) -> Vec<Value> {
+    if live["kind"] != "StatefulSet" {
+        return Vec::new();
+    }
+    let metadata = &live["metadata"];
+    let set = metadata["name"].as_str().unwrap_or_default();
+    let replicas = live["spec"]["replicas"].as_u64().unwrap_or(1);
+    (0..replicas)
+        .map(|ordinal| {
+            let name = format!("{set}-{ordinal}");
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": metadata["namespace"], "name": name}})
+        })
+        .collect()
+}
+
+/// What keeps a pod from being ready, in the words of the scheduler or of its node; none where it is ready, or where
+/// nobody says a word.
+#[must_use]
+pub fn trouble_of_pod(pod: &Value) -> Option<String> {
+    let status = &pod["status"];
+    let all = |list: &str| status[list].as_array().into_iter().flatten();
+    let unscheduled = all("conditions")
+        .filter(|condition| condition["type"] == "PodScheduled" && condition["status"] == "False")
+        .find_map(|condition| condition["message"].as_str().map(str::to_owned));
+    let waiting = || {
+        all("initContainerStatuses")
+            .chain(all("containerStatuses"))
+            .find_map(|container| {
+                let waiting = &container["state"]["waiting"];
+                let name = container["name"].as_str().unwrap_or_default();
+                let words: Vec<_> = ["reason", "message"]
+                    .iter()
+                    .filter_map(|word| waiting[word].as_str())
+                    .collect();
+                (!words.is_empty()).then(|| format!("container {name} waits: {}", words.join(": ")))
+            })
+    };
+    let what = unscheduled.or_else(waiting)?;
+    Some(format!("{}: {what}", title(pod)))
+}
+
 /// What else must be there for an object to work: the driver that makes a storage class's volumes.
 #[must_use]
 pub fn driver_of(object: &Value) -> Option<Value> {
@@ -168,6 +211,42 @@ mod tests {
             readiness(&json!({"kind": "ConfigMap", "metadata": {"name": "a"}})),
             None
         );
+    }
+
+    #[test]
+    fn the_pods_of_a_stateful_set_are_known_by_name_and_no_others() {
+        let set = live("StatefulSet", &json!({"replicas": 2}), &json!({}));
+        let titles: Vec<_> = pods_of(&set).iter().map(title).collect();
+        assert_eq!(titles, ["Pod n/o-0", "Pod n/o-1"]);
+        assert_eq!(
+            pods_of(&live("Deployment", &json!({"replicas": 2}), &json!({}))),
+            [json!(null); 0]
+        );
+    }
+
+    #[test]
+    fn a_pod_that_is_not_ready_says_why_in_the_words_of_who_keeps_it() {
+        let pod = |status: &Value| json!({"kind": "Pod", "metadata": {"namespace": "n", "name": "o-0"}, "status": status});
+        let nowhere = json!({"conditions": [
+            {"type": "PodScheduled", "status": "False", "message": "0/2 nodes are available: 2 Insufficient memory."},
+        ]});
+        assert_eq!(
+            trouble_of_pod(&pod(&nowhere)).as_deref(),
+            Some("Pod n/o-0: 0/2 nodes are available: 2 Insufficient memory.")
+        );
+        let no_image = json!({
+            "conditions": [{"type": "PodScheduled", "status": "True"}],
+            "initContainerStatuses": [{"name": "own", "state": {"terminated": {"exitCode": 0}}}],
+            "containerStatuses": [
+                {"name": "master", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}},
+            ],
+        });
+        assert_eq!(
+            trouble_of_pod(&pod(&no_image)).as_deref(),
+            Some("Pod n/o-0: container master waits: ImagePullBackOff: no such image")
+        );
+        let running = json!({"containerStatuses": [{"name": "master", "state": {"running": {}}}]});
+        assert_eq!(trouble_of_pod(&pod(&running)), None);
     }
 
     #[test]

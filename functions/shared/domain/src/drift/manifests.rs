@@ -88,14 +88,16 @@ fn empty(value: &Value) -> bool {
 
 /// The API server writes quantities in a form of its own: `9216Mi` comes back as `9Gi`.
 fn same_quantity(path: &str, wanted: &Value, found: &Value) -> bool {
-    let in_resources =
-        path.contains(".requests.") || path.contains(".limits.") || path.contains(".capacity.");
+    let is_quantity = path.contains(".requests.")
+        || path.contains(".limits.")
+        || path.contains(".capacity.")
+        || path.ends_with(".sizeLimit");
     let read = |value: &Value| match value {
         Value::String(text) => quantity(text),
         Value::Number(number) => number.as_u64().map(|number| u128::from(number) * 1_000),
         _ => None,
     };
-    in_resources && read(wanted).is_some() && read(wanted) == read(found)
+    is_quantity && read(wanted).is_some() && read(wanted) == read(found)
 }
 
 /// A quantity in thousandths.
@@ -176,6 +178,10 @@ mod tests {
         assert_eq!(difference(&spec(json!(1)), &spec(json!("1"))), None);
         assert!(difference(&spec(json!("250m")), &spec(json!("1"))).is_some());
         assert!(difference(&of("data", "9216Mi"), &of("data", "9Gi")).is_some());
+        let volume =
+            |limit: &str| json!({"volumes": [{"emptyDir": {"medium": "Memory", "sizeLimit": limit}}]});
+        assert_eq!(difference(&volume("1024Mi"), &volume("1Gi")), None);
+        assert!(difference(&volume("1024Mi"), &volume("2Gi")).is_some());
     }
 
     #[test]

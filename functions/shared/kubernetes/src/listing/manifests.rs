@@ -104,6 +104,8 @@ fn known_path(object: &Value) -> Result<String> {
 fn path(object: &Value) -> Option<String> {
     let (group, plural) = match (object["apiVersion"].as_str()?, object["kind"].as_str()?) {
         ("v1", "ConfigMap") => ("/api/v1", "configmaps"),
+        // What the pods of a set wait for is asked of them.
+        ("v1", "Pod") => ("/api/v1", "pods"),
         ("v1", "Namespace") => ("/api/v1", "namespaces"),
         ("v1", "ServiceAccount") => ("/api/v1", "serviceaccounts"),
         ("v1", "Service") => ("/api/v1", "services"),

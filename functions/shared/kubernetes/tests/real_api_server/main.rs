@@ -4,6 +4,7 @@
 
 mod login;
 mod manifests;
+mod masters;
 mod nodes;
 mod objects;
 mod pods;

@@ -3,6 +3,7 @@
 mod candidates;
 mod errors;
 mod listing;
+mod masters;
 mod nodes;
 mod pods;
 mod script;

@@ -2,272 +2,73 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "part of tests")]
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::rc::Rc;
-use std::time::Duration;
+mod world;
 
 use bootstrap_cluster::{AddOns, BootstrapCluster};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tidegate_domain::api_server::ApiServer;
-use tidegate_domain::bootstrap::{
-    DaemonSetRow, GroupTypes, Inventory, KnownCluster, KnownClusters, LaunchTemplates, NodeGroupRow, NodeRow,
-    Objects, Rows, TypeSource, UsageRow, VolumeRow, title,
-};
-use tidegate_domain::cache::Worker;
-use tidegate_domain::disks::Disk;
-use tidegate_domain::drift::{
-    ClusterView, Group, GroupsView, Manifests, Scope, SeenClaim, SeenNode, SeenPod, SeenVolume, Workers,
-    WorkersView,
-};
-use tidegate_domain::error::{Error, ErrorName, Result};
-use tidegate_domain::ports::{Changed, Clock, Ec2Instance, GroupHook, Instances};
-use tidegate_domain::subject::InstanceId;
+use tidegate_domain::bootstrap::title;
+use tidegate_domain::drift::Scope;
+use tidegate_domain::error::{ErrorName, Result};
 use tidegate_lambda::Serve;
-use tidegate_manifests::Settings;
+use tidegate_manifests::{MasterSet, Settings};
 
-/// What the world is like.
-struct State {
-    now: Timestamp,
-    status: &'static str,
-    instance_type: &'static str,
-    group_exists: bool,
-    one_array: bool,
-    alluxio: bool,
-    /// By title; what is applied lands here.
-    objects: BTreeMap<String, Value>,
-    /// Titles of objects whose pods never get ready.
-    stuck: Vec<&'static str>,
-    applied: Vec<String>,
-    hooks: Vec<String>,
-}
-
-#[derive(Clone)]
-struct World(Rc<RefCell<State>>);
-
-impl Default for World {
-    fn default() -> Self {
-        Self(Rc::new(RefCell::new(State {
-            now: began(),
-            status: "ACTIVE",
-            instance_type: "m5d.4xlarge",
-            group_exists: true,
-            one_array: false,
-            alluxio: true,
-            // The add-on of the cluster, which makes the volumes of the class standard.
-            objects: BTreeMap::from([("CSIDriver ebs.csi.aws.com".to_owned(), json!({}))]),
-            stuck: Vec::new(),
-            applied: Vec::new(),
-            hooks: Vec::new(),
-        })))
-    }
-}
-
-fn began() -> Timestamp {
-    "2026-11-24T10:00:00Z".parse().expect("a time")
-}
-
-impl Clock for World {
-    fn now(&self) -> Timestamp {
-        self.0.borrow().now
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        self.0.borrow_mut().now += SignedDuration::try_from(duration).expect("short");
-    }
-}
-
-impl KnownClusters for World {
-    async fn cluster(&self) -> Result<Option<KnownCluster>> {
-        let status = self.0.borrow().status;
-        if status == "ABSENT" {
-            return Ok(None);
-        }
-        let api_server = (status == "ACTIVE").then(|| ApiServer {
-            endpoint: "https://127.0.0.1:6443".into(),
-            certificate_authority: String::new(),
-        });
-        Ok(Some(KnownCluster {
-            version: "1.35".into(),
-            status: status.into(),
-            api_server,
-        }))
-    }
-
-    async fn node_groups(&self) -> Result<Vec<NodeGroupRow>> {
-        Ok(Vec::new())
-    }
-}
-
-impl GroupTypes for World {
-    async fn launched_types(&self, groups: &[String]) -> Result<BTreeMap<String, Vec<TypeSource>>> {
-        let source = TypeSource::LaunchTemplate {
-            id: "lt-1".into(),
-            version: "$Latest".into(),
-        };
-        Ok(groups
-            .iter()
-            .map(|group| (group.clone(), vec![source.clone()]))
-            .collect())
-    }
-}
-
-impl LaunchTemplates for World {
-    async fn instance_type(&self, _: &str, _: &str) -> Result<Option<String>> {
-        Ok(Some(self.0.borrow().instance_type.into()))
-    }
-}
-
-impl Instances for World {
-    async fn local_disks(&self, instance_type: &str) -> Result<Vec<Disk>> {
-        let disks = if instance_type == "m5d.4xlarge" { 2 } else { 0 };
-        Ok(vec![Disk { size_gb: 300 }; disks])
-    }
-
-    async fn instance(&self, _: &InstanceId) -> Result<Option<Ec2Instance>> {
-        panic!("not asked for")
-    }
-
-    async fn with_private_dns_names(&self, _: &[String]) -> Result<Vec<(String, InstanceId)>> {
-        panic!("not asked for")
-    }
-}
-
-impl GroupsView for World {
-    async fn groups(&self, names: &[String]) -> Result<Vec<Group>> {
-        let exists = self.0.borrow().group_exists;
-        let group = |name: &String| Group {
-            name: name.clone(),
-            exists,
-            one_array: self.0.borrow().one_array,
-            retains: true,
-            ..Group::default()
-        };
-        Ok(names.iter().map(group).collect())
-    }
-
-    async fn put_hook(&self, _: &str, hook: &GroupHook) -> Result<()> {
-        self.0.borrow_mut().hooks.push(hook.name.clone());
-        Ok(())
-    }
-
-    async fn retain(&self, _: &str) -> Result<()> {
-        panic!("it retains")
-    }
-}
-
-impl WorkersView for World {
-    async fn workers(&self) -> Result<Workers> {
-        if self.0.borrow().alluxio {
-            return Ok(Workers::default());
-        }
-        Err(Error::new(
-            ErrorName::AlluxioUnavailable,
-            "no Alluxio master answers",
-        ))
-    }
-
-    async fn forget(&self, _: &Worker) -> Result<Changed> {
-        panic!("not asked for")
-    }
-}
-
-impl Objects for World {
-    async fn get(&self, object: &Value) -> Result<Option<Value>> {
-        Ok(self.0.borrow().objects.get(&title(object)).cloned())
-    }
-
-    async fn apply(&self, object: &Value) -> Result<Value> {
-        let mut state = self.0.borrow_mut();
-        let name = title(object);
-        let stuck = state.stuck.contains(&name.as_str());
-        let mut live = object.clone();
-        live["status"] = json!({"desiredNumberScheduled": 1, "numberReady": u8::from(!stuck)});
-        state.applied.push(name.clone());
-        state.objects.insert(name, live.clone());
-        Ok(live)
-    }
-}
-
-impl Inventory for World {
-    async fn node_rows(&self) -> Result<Rows<NodeRow>> {
-        Ok(Rows::default())
-    }
-
-    async fn daemon_set_rows(&self) -> Result<Rows<DaemonSetRow>> {
-        Ok(Rows::default())
-    }
-
-    async fn volume_rows(&self) -> Result<Rows<VolumeRow>> {
-        Ok(Rows::default())
-    }
-
-    async fn usage_rows(&self) -> Result<Option<Rows<UsageRow>>> {
-        Ok(None)
-    }
-}
-
-impl ClusterView for World {
-    async fn nodes(&self) -> Result<Vec<SeenNode>> {
-        Ok(Vec::new())
-    }
-
-    async fn volumes(&self) -> Result<Vec<SeenVolume>> {
-        panic!("not asked for")
-    }
-
-    async fn claims(&self, _: &str) -> Result<Vec<SeenClaim>> {
-        panic!("not asked for")
-    }
-
-    async fn pods(&self, _: &str) -> Result<Vec<SeenPod>> {
-        panic!("not asked for")
-    }
-
-    async fn manifests(&self) -> Result<Manifests> {
-        panic!("not asked for")
-    }
-
-    async fn node(&self, _: &str) -> Result<Option<SeenNode>> {
-        panic!("not asked for")
-    }
-
-    async fn apply(&self, _: &Value) -> Result<()> {
-        panic!("objects are applied")
-    }
-}
+use crate::world::{MASTER, World, began};
 
 async fn asked(world: &World, more: &Value) -> Value {
     asked_with(world, AddOns::default(), more).await
 }
 
 async fn asked_with(world: &World, add_ons: AddOns, more: &Value) -> Value {
+    let function = function(
+        world,
+        add_ons,
+        Settings::new(Vec::new(), vec!["m:19998".into()]),
+        0,
+    );
+    answered(&function, more).await.expect("an answer")
+}
+
+/// With masters that run in the cluster, and memory for nodes without disks.
+async fn asked_for_masters(world: &World, replicas: u32, memory_tier_mib: u32, more: &Value) -> Value {
+    let settings = Settings {
+        master_set: Some(MasterSet::new(replicas, "s3://bucket/alluxio".into())),
+        ..Settings::new(Vec::new(), Vec::new())
+    };
+    let function = function(world, AddOns::default(), settings, memory_tier_mib);
+    answered(&function, more).await.expect("an answer")
+}
+
+async fn answered(function: &impl Serve, more: &Value) -> Result<Value> {
+    let mut call = json!({"input": {}, "startedAt": began()});
+    for (field, value) in more.as_object().into_iter().flatten() {
+        call[field] = value.clone();
+    }
+    Ok(function.serve(call).await?.answer)
+}
+
+fn function(world: &World, add_ons: AddOns, manifests: Settings, memory_tier_mib: u32) -> impl Serve {
     let connecting = world.clone();
-    let function = BootstrapCluster {
+    BootstrapCluster {
         eks: world.clone(),
-        connect: move |_: &ApiServer| Ok(connecting.clone()),
+        connect: move |_: &ApiServer| Ok((connecting.clone(), connecting.clone())),
         groups: world.clone(),
         instances: world.clone(),
-        master: world.clone(),
         clock: world.clone(),
         scope: Scope {
             join_hook: "join".into(),
             drain_hook: "drain".into(),
             namespace: "alluxio".into(),
         },
-        manifests: Settings::new(Vec::new(), vec!["m:19998".into()]),
+        manifests,
+        memory_tier_mib,
         add_ons,
         group_names: vec!["nvme-nodes".into()],
         cluster_name: "prod".into(),
         watch_seconds: 10,
         limit_seconds: 600,
-    };
-    let mut call = json!({"input": {}, "startedAt": began()});
-    for (field, value) in more.as_object().into_iter().flatten() {
-        call[field] = value.clone();
     }
-    function.serve(call).await.expect("an answer").answer
 }
 
 #[tokio::test]
@@ -419,7 +220,8 @@ async fn groups_without_disks_or_that_do_not_exist_are_named() {
     assert_eq!(answer["outcome"], "incomplete");
     assert_eq!(
         answer["reason"],
-        "none of the groups nvme-nodes has an instance type with local NVMe disks"
+        "none of the groups nvme-nodes has an instance type with local NVMe disks, and the parameter MemoryTierMib \
+         asks for no cache in memory"
     );
     let world = World::default();
     world.0.borrow_mut().group_exists = false;
@@ -429,6 +231,95 @@ async fn groups_without_disks_or_that_do_not_exist_are_named() {
         answer["reason"].to_string().contains("nvme-nodes do not exist"),
         "{answer:#}"
     );
+}
+
+#[tokio::test]
+async fn nodes_without_disks_get_a_cache_in_memory_where_that_is_asked_for_and_are_not_joined() {
+    let world = World::default();
+    world.0.borrow_mut().instance_type = "m5.large";
+    let answer = asked_for_masters(&world, 1, 1024, &json!({})).await;
+    assert_eq!(answer["outcome"], "applied", "{answer:#}");
+    assert_eq!(answer["diskLayouts"], json!(["memory"]));
+    assert_eq!(answer["instancesToJoin"], json!([]));
+    let workers = "DaemonSet alluxio/alluxio-worker-memory".to_owned();
+    assert!(world.0.borrow().applied.contains(&workers));
+    let both = World::default();
+    let answer = asked_for_masters(&both, 1, 1024, &json!({})).await;
+    assert_eq!(answer["diskLayouts"], json!(["2x300g", "memory"]));
+}
+
+#[tokio::test]
+async fn masters_in_the_cluster_come_before_the_workers_and_say_what_keeps_their_pods() {
+    let world = World::default();
+    let set = "StatefulSet alluxio/alluxio-master";
+    let pod = json!({
+        "kind": "Pod",
+        "metadata": {"namespace": "alluxio", "name": "alluxio-master-1"},
+        "status": {"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available"}]},
+    });
+    world.0.borrow_mut().stuck.push(set);
+    world.0.borrow_mut().objects.insert(title(&pod), pod);
+    let answer = asked_for_masters(&world, 3, 0, &json!({})).await;
+    assert_eq!(answer["outcome"], "waiting", "{answer:#}");
+    assert_eq!(
+        answer["reason"],
+        format!(
+            "step alluxio-masters: {set}: 0 of its 3 pods are ready, not a majority: \
+             Pod alluxio/alluxio-master-1: 0/3 nodes are available"
+        )
+    );
+    world.0.borrow_mut().stuck.clear();
+    let answer = asked_for_masters(&world, 3, 0, &json!({})).await;
+    assert_eq!(answer["outcome"], "applied", "{answer:#}");
+    let verified = answer["progress"]["verified"].to_string();
+    assert!(
+        verified.contains(r#""alluxio-masters","alluxio-workers""#),
+        "{verified}"
+    );
+}
+
+#[tokio::test]
+async fn in_the_end_masters_are_shown_with_their_pods_and_those_elsewhere_with_what_they_answer() {
+    let world = World::default();
+    let answer = asked_for_masters(&world, 1, 0, &json!({"joining": true})).await;
+    assert_eq!(answer["outcome"], "ready", "{answer:#}");
+    assert_eq!(
+        answer["overview"]["masters"]["rows"],
+        json!([{
+            "pod": "alluxio-master-0", "node": "ip-10-0-0-9", "address": MASTER, "role": "PRIMARY", "ready": true,
+        }])
+    );
+    let answer = asked(&world, &json!({"joining": true})).await;
+    assert_eq!(
+        answer["overview"]["masters"]["rows"],
+        json!([{"pod": "", "node": "", "address": MASTER, "role": "PRIMARY", "ready": true}])
+    );
+}
+
+#[tokio::test]
+async fn masters_that_nobody_names_or_wants_and_those_without_a_place_for_files_are_refused() {
+    let world = World::default();
+    let nobody = function(
+        &world,
+        AddOns::default(),
+        Settings::new(Vec::new(), Vec::new()),
+        0,
+    );
+    let error = answered(&nobody, &json!({})).await.expect_err("refused");
+    assert_eq!(error.name, ErrorName::InvalidInput);
+    assert!(
+        error.message.contains("AlluxioMasters") && error.message.contains("MasterReplicas"),
+        "{error}"
+    );
+    let homeless = Settings {
+        master_set: Some(MasterSet::new(3, String::new())),
+        ..Settings::new(Vec::new(), Vec::new())
+    };
+    let homeless = function(&world, AddOns::default(), homeless, 0);
+    let error = answered(&homeless, &json!({})).await.expect_err("refused");
+    assert_eq!(error.name, ErrorName::InvalidInput);
+    assert!(error.message.contains("s3://BUCKET/PREFIX"), "{error}");
+    assert!(world.0.borrow().applied.is_empty());
 }
 
 #[tokio::test]
