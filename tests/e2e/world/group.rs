@@ -177,6 +177,20 @@ impl Group {
             .expect("TerminateInstanceInAutoScalingGroup");
     }
 
+    /// How many instances the group is to have.
+    pub(crate) async fn desired_capacity(&self) -> i32 {
+        let answer = self
+            .world
+            .autoscaling
+            .describe_auto_scaling_groups()
+            .auto_scaling_group_names(self.name);
+        let answer = answer.send().await.expect("DescribeAutoScalingGroups");
+        let group = answer.auto_scaling_groups().first();
+        group
+            .and_then(|group| group.desired_capacity())
+            .expect("a desired capacity")
+    }
+
     /// Each instance of the group with its lifecycle state.
     pub(crate) async fn instances(&self) -> Vec<(String, String)> {
         let answer = self
