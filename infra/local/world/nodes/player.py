@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ..alluxio import jvm
 from ..alluxio.process import end_recorded, record_self
-from . import cloud
+from . import aggregated, cloud
 from .api import ApiError, Cluster, Unreachable
 from .disks import unmount_below
 from .instances import Ec2, Instance
@@ -55,14 +55,15 @@ class Orders:
 class Player:
     """The nodes of one world. Reads ``endpoints.json`` and ``kubeconfig`` in the world directory when it starts."""
 
-    def __init__(self, world: Path, runtime: jvm.Runtime, options: Options | None = None):
+    def __init__(self, world: Path, runtime: jvm.Runtime, programs: Path, options: Options | None = None):
         self.world = world.resolve()
         self.options = options or Options()
         self.orders = Orders()
         self.machines: dict[str, Machine] = {}
-        self._runtime = runtime
+        self._runtime, self._programs = runtime, programs
         self._deletions: set[asyncio.Task[None]] = set()
         self._polling: asyncio.Task[None] | None = None
+        self._aggregated: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Returns when instances are followed. Raises what the kubeconfig or the endpoints file lack."""
@@ -73,13 +74,16 @@ class Player:
         self._pod_addresses = _pod_addresses(endpoints["network"])
         version = (await self._cluster.acting_as().get("/version"))["gitVersion"]
         link = _link_to_nodes(self.world, endpoints["network"])
-        self._settings = Settings(self.world, self._runtime, version, link, self.options.discovery)
+        self._settings = Settings(self.world, self._runtime, version, link, self.options.discovery, self._programs)
         self._polling = asyncio.create_task(self._poll())
+        followed = aggregated.AggregatedApis(self._cluster.acting_as(*aggregated.IDENTITY))
+        self._aggregated = asyncio.create_task(followed.run())
 
     async def stop(self) -> None:
         """Ends every machine's processes and unmounts its disks; the API objects stay as they are."""
-        if self._polling:
-            self._polling.cancel()
+        for task in (self._polling, self._aggregated):
+            if task:
+                task.cancel()
         for task in self._deletions:
             task.cancel()
         await asyncio.gather(*(machine.end() for machine in self.machines.values()))

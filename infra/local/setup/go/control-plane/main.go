@@ -1,5 +1,5 @@
-// One program for a whole control plane: etcd, the API server, the scheduler, the controllers and kubectl share most of
-// their code, so one binary is a third of the size of five. It does what the name says that it is started under.
+// One program for a whole control plane and metrics-server: etcd, the API server, the scheduler, the controllers and kubectl
+// share most of their code, so one binary is a third of the size of five. It does what the name says that it is started under.
 package main
 
 import (
@@ -8,12 +8,14 @@ import (
 	"path/filepath"
 
 	"go.etcd.io/etcd/server/v3/etcdmain"
+	"k8s.io/apiserver/pkg/server"
 	"k8s.io/component-base/cli"
 	kubectl "k8s.io/kubectl/pkg/cmd"
 	kubectlerrors "k8s.io/kubectl/pkg/cmd/util"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllers "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
+	metricsserver "sigs.k8s.io/metrics-server/cmd/metrics-server/app"
 )
 
 func main() {
@@ -31,8 +33,11 @@ func main() {
 			// kubectl's own ending: prints the error as its users know it, and exits with the status of a plugin or command.
 			kubectlerrors.CheckErr(err)
 		}
+	case "metrics-server":
+		// As its own main. https://github.com/kubernetes-sigs/metrics-server/blob/v0.9.0/cmd/metrics-server/metrics-server.go
+		os.Exit(cli.Run(metricsserver.NewMetricsServerCommand(server.SetupSignalHandler())))
 	default:
-		fmt.Fprintf(os.Stderr, "started as %q: link this program to etcd, kube-apiserver, kube-controller-manager, kube-scheduler or kubectl\n", name)
+		fmt.Fprintf(os.Stderr, "started as %q: link this program to etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubectl or metrics-server\n", name)
 		os.Exit(2)
 	}
 }
