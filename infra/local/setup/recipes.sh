@@ -11,7 +11,7 @@ definition() {
     cargo) echo python/requirements-cargo.txt ;;
     node) echo node/package.json node/package-lock.json node/.npmrc ;;
     alluxio) echo alluxio/pom.xml ;;
-    control-plane) echo go/control-plane/go.mod go/control-plane/go.sum go/control-plane/main.go ;;
+    control-plane) echo go/control-plane/{go.mod,go.sum,main.go,metrics_server.go} ;;
     kwok) echo go/kwok/go.mod go/kwok/go.sum ;;
     esac
 }

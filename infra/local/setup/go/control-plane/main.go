@@ -8,14 +8,12 @@ import (
 	"path/filepath"
 
 	"go.etcd.io/etcd/server/v3/etcdmain"
-	"k8s.io/apiserver/pkg/server"
 	"k8s.io/component-base/cli"
 	kubectl "k8s.io/kubectl/pkg/cmd"
 	kubectlerrors "k8s.io/kubectl/pkg/cmd/util"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllers "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
-	metricsserver "sigs.k8s.io/metrics-server/cmd/metrics-server/app"
 )
 
 func main() {
@@ -34,8 +32,7 @@ func main() {
 			kubectlerrors.CheckErr(err)
 		}
 	case "metrics-server":
-		// As its own main. https://github.com/kubernetes-sigs/metrics-server/blob/v0.9.0/cmd/metrics-server/metrics-server.go
-		os.Exit(cli.Run(metricsserver.NewMetricsServerCommand(server.SetupSignalHandler())))
+		os.Exit(cli.Run(metricsServer()))
 	default:
 		fmt.Fprintf(os.Stderr, "started as %q: link this program to etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubectl or metrics-server\n", name)
 		os.Exit(2)
