@@ -28,7 +28,10 @@ async fn a_node_that_cluster_autoscaler_takes_is_drained_once_however_often_it_n
     let evicted = autoscaler.evicts(&node).await;
     assert!(evicted.contains(&"case-autoscaler".to_owned()), "{evicted:?}");
     let is_worker = |name: &String| name.starts_with("alluxio-worker");
-    assert!(!evicted.iter().any(is_worker), "before it is drained: {evicted:?}");
+    assert!(
+        !evicted.iter().any(is_worker),
+        "before it is drained: {evicted:?}"
+    );
     assert!(world.pods_on(&node).await.iter().any(is_worker));
     assert!(world.worker_hosts("LIVE").await.contains(&host));
     assert!(world.executions_for(Machine::Drain, instance).await.is_empty());

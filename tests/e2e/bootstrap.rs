@@ -86,10 +86,7 @@ async fn a_bare_cluster_is_set_up_when_the_stack_is_complete_and_stays_so_whatev
     group.scale_to(2).await;
     let both = group.in_service(2).await;
     let second = both.iter().find(|other| **other != instance).expect("another");
-    world
-        .ended_for(Machine::Join, second, 30)
-        .await
-        .expect("joined");
+    world.ended_for(Machine::Join, second, 30).await.expect("joined");
 
     let plan = bootstrap(world, &json!({"plan": true})).await;
     plan.expect("planned");
@@ -97,10 +94,7 @@ async fn a_bare_cluster_is_set_up_when_the_stack_is_complete_and_stays_so_whatev
 
     what_a_person_does(&group).await;
     let late = group.in_service(3).await;
-    let late = late
-        .iter()
-        .find(|other| !both.contains(other))
-        .expect("another");
+    let late = late.iter().find(|other| !both.contains(other)).expect("another");
     let plan = bootstrap(world, &json!({"plan": true})).await;
     for would in ["make StorageClass fast-disks", late.as_str(), LAUNCH_HOOK] {
         assert!(

@@ -134,6 +134,6 @@ fn to_be_evicted(pod: &Pod) -> bool {
 }
 
 fn of_daemon_set(pod: &Pod) -> bool {
-    let owners = pod.metadata.owner_references.iter().flatten();
-    owners.into_iter().any(|owner| owner.kind == "DaemonSet")
+    let mut owners = pod.metadata.owner_references.iter().flatten();
+    owners.any(|owner| owner.kind == "DaemonSet")
 }

@@ -4,8 +4,8 @@ use super::{World, eventually};
 use aws_sdk_autoscaling::error::SdkError;
 use aws_sdk_autoscaling::operation::create_auto_scaling_group::CreateAutoScalingGroupError;
 use aws_sdk_autoscaling::types::{
-    AutoScalingInstanceDetails, InstanceLifecyclePolicy, LaunchTemplateSpecification, RetentionAction,
-    RetentionTriggers, Tag,
+    AutoScalingGroup, AutoScalingInstanceDetails, InstanceLifecyclePolicy, LaunchTemplateSpecification,
+    RetentionAction, RetentionTriggers, Tag,
 };
 
 const LAUNCHING: &str = "autoscaling:EC2_INSTANCE_LAUNCHING";
@@ -187,7 +187,7 @@ impl Group {
         let answer = answer.send().await.expect("DescribeAutoScalingGroups");
         let group = answer.auto_scaling_groups().first();
         group
-            .and_then(|group| group.desired_capacity())
+            .and_then(AutoScalingGroup::desired_capacity)
             .expect("a desired capacity")
     }
 

@@ -173,7 +173,11 @@ mod tests {
             assert_eq!(change.annotations.get(name), Some(&Some("true".to_owned())));
         }
         let kept = Node {
-            annotations: [(names::SCALE_DOWN_DISABLED_ANNOTATION.to_owned(), "true".to_owned())].into(),
+            annotations: [(
+                names::SCALE_DOWN_DISABLED_ANNOTATION.to_owned(),
+                "true".to_owned(),
+            )]
+            .into(),
             ..Node::default()
         };
         let change = cordon(&kept, at(7)).expect("to cordon");

@@ -106,7 +106,10 @@ impl NodeChange {
     /// <https://github.com/kubernetes/autoscaler/pull/5411>
     pub fn hold_scale_down(&mut self, node: &Node) {
         if !node.scale_down_disabled() {
-            for name in [names::SCALE_DOWN_DISABLED_ANNOTATION, names::SCALE_DOWN_HELD_ANNOTATION] {
+            for name in [
+                names::SCALE_DOWN_DISABLED_ANNOTATION,
+                names::SCALE_DOWN_HELD_ANNOTATION,
+            ] {
                 self.annotations.insert(name, Some(names::TRUE.to_owned()));
             }
         }
@@ -116,7 +119,8 @@ impl NodeChange {
     pub fn release_scale_down(&mut self, node: &Node) {
         if node.annotations.contains_key(names::SCALE_DOWN_HELD_ANNOTATION) {
             self.annotations.insert(names::SCALE_DOWN_HELD_ANNOTATION, None);
-            self.annotations.insert(names::SCALE_DOWN_DISABLED_ANNOTATION, None);
+            self.annotations
+                .insert(names::SCALE_DOWN_DISABLED_ANNOTATION, None);
         }
     }
 }

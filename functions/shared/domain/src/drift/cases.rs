@@ -424,7 +424,11 @@ fn a_node_that_a_person_uncordoned_loses_the_mark_that_keeps_joins_away() {
     let Repair::ChangeNode { change, .. } = finding.repair else {
         panic!("{:#?}", finding.repair);
     };
-    assert_eq!(held(&change), [true; 2], "and Cluster Autoscaler may take it again");
+    assert_eq!(
+        held(&change),
+        [true; 2],
+        "and Cluster Autoscaler may take it again"
+    );
 }
 
 #[test]

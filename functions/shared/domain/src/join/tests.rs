@@ -124,7 +124,8 @@ fn a_place_of_masters_is_kept_from_cluster_autoscaler_and_no_other_node_is() {
 }
 
 #[test]
-fn a_join_after_a_drain_that_was_undone_gives_the_node_back_to_cluster_autoscaler_unless_it_is_a_place_of_masters() {
+fn a_join_after_a_drain_that_was_undone_gives_the_node_back_to_cluster_autoscaler_unless_it_is_a_place_of_masters()
+ {
     let mut node = Node {
         annotations: [
             names::SCALE_DOWN_DISABLED_ANNOTATION,
