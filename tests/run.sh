@@ -125,7 +125,7 @@ world_up() {
 # What a stack finds in a cluster where nothing is set up.
 bare_cases() (
     export TIDEGATE_WORLD="$bare_world"
-    python3 -m world up --bare --parameters '{"BootstrapOnCompletion": "true"}' &&
+    python3 -m world up --bare --parameters '{"BootstrapOnCompletion": "true", "AddOns": "metrics-server"}' &&
         eval "$(python3 -m world env)" && rust --profile world --workspace -E "binary(e2e) & ($bare)"
     status=$?
     # Before the next world is up: three are more than two cores carry.

@@ -7,7 +7,7 @@ use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::world::{Execution, Group, Machine, World, eventually};
+use crate::world::{Execution, Group, Machine, World, eventually, kubectl};
 
 const LAUNCH_HOOK: &str = "tidegate-node-join";
 
@@ -68,27 +68,33 @@ async fn a_bare_cluster_is_set_up_when_the_stack_is_complete_and_stays_so_whatev
         begun.first().cloned().ok_or(())
     })
     .await;
+    // metrics-server needs a node to run on. It comes before there are hooks: setting up lets it join.
+    group.scale_to(1).await;
     let first = world.ended(&started, 300).await;
     first.expect("ready");
     assert!(first.input.contains("CREATE_COMPLETE"), "{}", first.input);
     assert_eq!(hooks(&group).await, ["tidegate-node-drain", LAUNCH_HOOK]);
     assert_eq!(first.output["diskLayouts"], json!(["2x300g"]));
-
-    // Set up means: what comes now joins by itself.
-    group.scale_to(1).await;
     let instance = group.in_service(1).await.remove(0);
     world
         .ended_for(Machine::Join, &instance, 30)
         .await
         .expect("joined");
+    expect_measured(world, &first, &instance).await;
+
+    // Set up means: what comes now joins by itself.
+    group.scale_to(2).await;
+    let both = group.in_service(2).await;
+    let second = both.iter().find(|other| **other != instance).expect("another");
+    world.ended_for(Machine::Join, second, 30).await.expect("joined");
 
     let plan = bootstrap(world, &json!({"plan": true})).await;
     plan.expect("planned");
     assert_eq!(plan.reason(), "nothing to do");
 
     what_a_person_does(&group).await;
-    let late = group.in_service(2).await;
-    let late = late.iter().find(|other| **other != instance).expect("another");
+    let late = group.in_service(3).await;
+    let late = late.iter().find(|other| !both.contains(other)).expect("another");
     let plan = bootstrap(world, &json!({"plan": true})).await;
     for would in ["make StorageClass fast-disks", late.as_str(), LAUNCH_HOOK] {
         assert!(
@@ -105,7 +111,7 @@ async fn a_bare_cluster_is_set_up_when_the_stack_is_complete_and_stays_so_whatev
         again.output["overview"]["workers"]["rows"]
             .as_array()
             .map(Vec::len),
-        Some(2)
+        Some(3)
     );
     let tables = again.output["tables"].as_str().expect("tables");
     for shown in [
@@ -117,6 +123,7 @@ async fn a_bare_cluster_is_set_up_when_the_stack_is_complete_and_stays_so_whatev
         "fast-disks",
         "LIVE",
         "PRIMARY",
+        "TOP",
     ] {
         assert!(tables.contains(shown), "{shown} is not in\n{tables}");
     }
@@ -151,7 +158,25 @@ async fn what_a_person_does(group: &Group) {
         .await
         .expect("patched");
     delete_hooks(group).await;
-    group.scale_to(2).await;
+    group.scale_to(3).await;
+}
+
+/// What a node uses is read from its kubelet by metrics-server, and from that through the API server.
+async fn expect_measured(world: &World, bootstrap: &Execution, instance: &str) {
+    let (node, _) = world.node_address(instance).await;
+    let rows = &bootstrap.output["overview"]["top"]["rows"];
+    let rows = rows.as_array().expect("the cluster is measured");
+    let row = rows.iter().find(|row| row["name"] == *node);
+    let row = row.unwrap_or_else(|| panic!("{node} is not measured: {rows:?}"));
+    for figure in ["cpu", "memory"] {
+        let told = row[figure].as_str().unwrap_or_default();
+        let number = told.trim_end_matches(|unit: char| !unit.is_ascii_digit());
+        assert!(number.parse::<u64>().is_ok_and(|number| number > 0), "{row}");
+    }
+    let top = kubectl(&["top", "nodes", "--no-headers"]);
+    assert!(top.contains(&node) && !top.contains("<unknown>"), "{top}");
+    let pods = kubectl(&["top", "pods", "--no-headers", "-n", "kube-system"]);
+    assert!(pods.contains("metrics-server"), "{pods}");
 }
 
 async fn everything_is_back(group: &Group, late: &str) {

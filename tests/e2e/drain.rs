@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::story::{drain, expect_gone, expect_joined};
-use crate::world::{Group, Machine, TWO_DISKS, WriteType, eventually};
+use crate::world::{ClusterAutoscaler, Group, Machine, TWO_DISKS, WriteType, eventually};
 
 #[tokio::test]
 async fn a_node_that_holds_nothing_leaves_with_its_worker_and_its_volumes() {
@@ -115,6 +115,8 @@ async fn a_drain_by_hand_that_leaves_the_instance_is_undone_by_a_join_only_once_
         .expect("drained");
     assert_eq!(group.state(instance).await.as_deref(), Some("InService"));
     assert!(group.world.cordoned(instance).await);
+    let autoscaler = ClusterAutoscaler(&group);
+    assert!(!autoscaler.may_choose(instance).await, "it is kept on purpose");
     assert_eq!(group.world.volumes(instance).await, vec![]);
     let join = json!({"instanceId": instance});
     let refused = group.world.run(Machine::Join, &join, 60).await;
@@ -123,6 +125,7 @@ async fn a_drain_by_hand_that_leaves_the_instance_is_undone_by_a_join_only_once_
     group.world.take_back(instance).await;
     group.world.run(Machine::Join, &join, 240).await.expect("joined");
     expect_joined(&group, instance, 2).await;
+    assert!(autoscaler.may_choose(instance).await, "it is as any other");
     group.delete().await;
 }
 

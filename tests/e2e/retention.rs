@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::world::{Group, Machine, TWO_DISKS, WriteType};
+use crate::world::{ClusterAutoscaler, Group, Machine, TWO_DISKS, WriteType};
 
 #[tokio::test]
 async fn a_drain_waits_for_an_under_store_that_refuses_writes_for_a_while() {
@@ -53,6 +53,11 @@ async fn an_instance_whose_drain_gives_up_is_retained_and_a_later_drain_by_hand_
         "{execution:#?}"
     );
     outage.end();
+    // A retained instance that is named again is ended at once, without a hook.
+    assert!(
+        !ClusterAutoscaler(&group).may_choose(instance).await,
+        "Cluster Autoscaler may end it"
+    );
     group.world.expect_intact(std::slice::from_ref(&file)).await;
     group
         .world

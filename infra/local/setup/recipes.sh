@@ -11,7 +11,7 @@ definition() {
     cargo) echo python/requirements-cargo.txt ;;
     node) echo node/package.json node/package-lock.json node/.npmrc ;;
     alluxio) echo alluxio/pom.xml ;;
-    control-plane) echo go/control-plane/go.mod go/control-plane/go.sum go/control-plane/main.go ;;
+    control-plane) echo go/control-plane/{go.mod,go.sum,main.go,metrics_server.go} ;;
     kwok) echo go/kwok/go.mod go/kwok/go.sum ;;
     esac
 }
@@ -57,7 +57,7 @@ recipe_control-plane() {
         flags+=" -X $package.gitMinor=$(cut -d. -f2 <<<"$numbers") -X $package.gitTreeState=archive -X $package.gitCommit="
     done
     go_build go/control-plane -o "$1/bin/kubernetes" -ldflags "$flags" .
-    for name in etcd kube-apiserver kube-controller-manager kube-scheduler kubectl; do ln -s kubernetes "$1/bin/$name"; done
+    for name in etcd kube-apiserver kube-controller-manager kube-scheduler kubectl metrics-server; do ln -s kubernetes "$1/bin/$name"; done
 }
 
 recipe_kwok() {
@@ -77,7 +77,7 @@ assemble() {
     link_commands "$1" validation cfn-lint sam ruff
     link_commands "$1" awscli aws
     link_commands "$1" cargo cargo-lambda cargo-nextest cargo-deny
-    link_commands "$1" control-plane etcd kube-apiserver kube-controller-manager kube-scheduler kubectl
+    link_commands "$1" control-plane etcd kube-apiserver kube-controller-manager kube-scheduler kubectl metrics-server
     link_commands "$1" kwok kwok kwokctl
     link_commands "$1" world pytest
     # An interpreter finds its virtual environment by the path that it is started under, so a link would lose it.

@@ -5,14 +5,20 @@ One small world for all of it; the tests build on each other in the order in whi
 
 from __future__ import annotations
 
+import base64
 import os
+import re
 import socket
+import ssl
 import stat
 import time
+import urllib.error
+import urllib.request
 import uuid
 from pathlib import Path
 
 import pytest
+import yaml
 from nodes_manifests import WORKER_LABEL, alluxio_worker, plain_pod, provisioner
 from nodes_support import SmallWorld, eventually
 from test_alluxio_service import free_address
@@ -136,6 +142,41 @@ def _settings_frame(directory: Path, name: str) -> bool:
             os.close(opened)
         client.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5))
         return client.recv(9)[3:4] == b"\x04"
+
+
+def test_a_kubelet_tells_what_its_pods_use_to_who_may_know_and_to_nobody_else(world, workers):
+    account = {"name": "measures", "namespace": "default"}
+    world.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
+    node, host = next(iter(workers.items()))
+    token = world.kubectl("create", "token", account["name"]).strip()
+    assert [_metrics(world, host, other)[0] for other in (None, "made-up", token)] == [401, 401, 403]
+    assert "system:serviceaccount:default:measures, verb=get, resource=nodes" in _metrics(world, host, token)[1]
+    world.kubectl("create", "clusterrole", "measures", "--verb=get", "--resource=nodes/metrics")
+    world.kubectl("create", "clusterrolebinding", "measures", "--clusterrole=measures", "--serviceaccount=default:measures")
+    status, text = eventually(lambda: (told := _metrics(world, host, token))[0] == 200 and told, 10, "let in")
+    assert status == 200
+    samples = dict(re.findall(r"^(\S+) ([\d.]+) \d+$", text, re.MULTILINE))
+    pod = worker_pod(world, node)["metadata"]["name"]
+    for name in ("container_cpu_usage_seconds_total", "container_memory_working_set_bytes"):
+        both = [f'{name}{{container="{c}",namespace="alluxio",pod="{pod}"}}' for c in ("alluxio-worker", "alluxio-job-worker")]
+        assert all(float(samples[one]) > 0 for one in both), samples
+    # A JVM that has started.
+    assert float(samples["node_cpu_usage_seconds_total"]) > 0.5
+    assert 2 * 50 << 20 < float(samples["node_memory_working_set_bytes"]) < 2 << 30
+
+
+def _metrics(world, host: str, token: str | None) -> tuple[int, str]:
+    """Status and text of a kubelet's answer. Its certificate must be one that the cluster has signed for this address."""
+    cluster = yaml.safe_load((world.directory / "kubeconfig").read_text())["clusters"][0]["cluster"]
+    trusted = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    request = urllib.request.Request(f"https://{host}:10250/metrics/resource", headers=headers)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trusted))
+    try:
+        with opener.open(request, timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
 
 
 def test_a_killed_worker_is_restarted_and_still_has_its_blocks(world, nodes, workers):

@@ -4,8 +4,8 @@ use super::{World, eventually};
 use aws_sdk_autoscaling::error::SdkError;
 use aws_sdk_autoscaling::operation::create_auto_scaling_group::CreateAutoScalingGroupError;
 use aws_sdk_autoscaling::types::{
-    AutoScalingInstanceDetails, InstanceLifecyclePolicy, LaunchTemplateSpecification, RetentionAction,
-    RetentionTriggers, Tag,
+    AutoScalingGroup, AutoScalingInstanceDetails, InstanceLifecyclePolicy, LaunchTemplateSpecification,
+    RetentionAction, RetentionTriggers, Tag,
 };
 
 const LAUNCHING: &str = "autoscaling:EC2_INSTANCE_LAUNCHING";
@@ -181,6 +181,20 @@ impl Group {
             .send()
             .await
             .expect("TerminateInstanceInAutoScalingGroup");
+    }
+
+    /// How many instances the group is to have.
+    pub(crate) async fn desired_capacity(&self) -> i32 {
+        let answer = self
+            .world
+            .autoscaling
+            .describe_auto_scaling_groups()
+            .auto_scaling_group_names(self.name);
+        let answer = answer.send().await.expect("DescribeAutoScalingGroups");
+        let group = answer.auto_scaling_groups().first();
+        group
+            .and_then(AutoScalingGroup::desired_capacity)
+            .expect("a desired capacity")
     }
 
     /// Each instance of the group with its lifecycle state.

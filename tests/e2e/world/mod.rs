@@ -1,5 +1,6 @@
 //! The local world, as a test sees it.
 
+mod autoscaler;
 mod checks;
 mod cluster;
 mod executions;
@@ -7,6 +8,7 @@ mod files;
 mod group;
 mod switches;
 
+pub(crate) use autoscaler::ClusterAutoscaler;
 pub(crate) use executions::{Execution, Machine};
 pub(crate) use files::WriteType;
 pub(crate) use group::{Group, ONE_ARRAY, ONE_DISK, TWO_DISKS, WITHOUT_DISKS};

@@ -49,7 +49,7 @@ pub fn settled(cordoned_at: Timestamp, now: Timestamp) -> bool {
     now.duration_since(cordoned_at) >= SCHEDULER_SETTLES
 }
 
-/// Cordons a node and marks it as ours to drain; none where both stand already.
+/// Cordons a node, marks it as ours to drain and keeps Cluster Autoscaler from it; none where it is so already.
 #[must_use]
 pub fn cordon(node: &Node, now: Timestamp) -> Option<NodeChange> {
     let marked = node.draining_since().is_some();
@@ -64,6 +64,7 @@ pub fn cordon(node: &Node, now: Timestamp) -> Option<NodeChange> {
         change
             .annotations
             .insert(names::DRAIN_SINCE_ANNOTATION, Some(now.to_string()));
+        change.hold_scale_down(node);
     }
     Some(change)
 }
@@ -160,6 +161,27 @@ mod tests {
             ),
             None
         );
+    }
+
+    #[test]
+    fn a_drain_keeps_cluster_autoscaler_away_and_says_that_it_did_unless_somebody_has_before() {
+        let change = cordon(&Node::default(), at(7)).expect("to cordon");
+        for name in [
+            names::SCALE_DOWN_DISABLED_ANNOTATION,
+            names::SCALE_DOWN_HELD_ANNOTATION,
+        ] {
+            assert_eq!(change.annotations.get(name), Some(&Some("true".to_owned())));
+        }
+        let kept = Node {
+            annotations: [(
+                names::SCALE_DOWN_DISABLED_ANNOTATION.to_owned(),
+                "true".to_owned(),
+            )]
+            .into(),
+            ..Node::default()
+        };
+        let change = cordon(&kept, at(7)).expect("to cordon");
+        assert_eq!(change.annotations.len(), 1, "{change:?}");
     }
 
     #[test]

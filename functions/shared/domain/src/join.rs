@@ -29,7 +29,7 @@ pub enum Step {
 
 /// The labels that say what a node is. A place of Alluxio masters also gets what keeps Cluster Autoscaler from it: here,
 /// as no manifest of ours places masters, and as it must stand before Cluster Autoscaler could take the new, still empty
-/// node for one that nobody needs.
+/// node for one that nobody needs. What a drain that was undone has set to keep it away goes.
 #[must_use]
 pub fn label(node: &Node, subject: &Subject) -> Step {
     let labels = step(
@@ -41,19 +41,21 @@ pub fn label(node: &Node, subject: &Subject) -> Step {
             (names::DISK_LAYOUT_LABEL, subject.disk_layout.as_str()),
         ],
     );
-    let kept = node.annotations.get(names::SCALE_DOWN_DISABLED_ANNOTATION);
-    if !node.has_label(names::MASTER_LABEL, names::TRUE) || kept.is_some_and(|value| value == names::TRUE) {
-        return labels;
-    }
     let mut change = match labels {
         Step::Superseded(reason) => return Step::Superseded(reason),
         Step::Change(change) => change,
         Step::Nothing => NodeChange::default(),
     };
-    change.annotations.insert(
-        names::SCALE_DOWN_DISABLED_ANNOTATION,
-        Some(names::TRUE.to_owned()),
-    );
+    change.release_scale_down(node);
+    if node.has_label(names::MASTER_LABEL, names::TRUE) && !node.kept_from_scale_down() {
+        change.annotations.insert(
+            names::SCALE_DOWN_DISABLED_ANNOTATION,
+            Some(names::TRUE.to_owned()),
+        );
+    }
+    if change == NodeChange::default() {
+        return Step::Nothing;
+    }
     Step::Change(change)
 }
 

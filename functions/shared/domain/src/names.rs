@@ -42,7 +42,9 @@ pub const MASTER_RPC_PORT: &str = "rpc";
 pub const MASTER_LABEL: &str = "tidegate.dev/alluxio-master";
 /// Keeps Cluster Autoscaler from choosing a node: it names its instance itself, whatever the group's policy says.
 pub const SCALE_DOWN_DISABLED_ANNOTATION: &str = "cluster-autoscaler.kubernetes.io/scale-down-disabled";
-/// Value of [`MASTER_LABEL`] and [`SCALE_DOWN_DISABLED_ANNOTATION`].
+/// Says that a drain has set [`SCALE_DOWN_DISABLED_ANNOTATION`], and not a person: whoever undoes the drain takes it off.
+pub const SCALE_DOWN_HELD_ANNOTATION: &str = "tidegate.dev/scale-down-held";
+/// Value of [`MASTER_LABEL`] and of the two annotations about scale-down.
 pub const TRUE: &str = "true";
 /// Set by EKS on every node.
 pub const INSTANCE_TYPE_LABEL: &str = "node.kubernetes.io/instance-type";

@@ -51,6 +51,17 @@ impl Node {
         self.annotations.get(annotation)?.parse().ok()
     }
 
+    /// Whether somebody other than a drain has told Cluster Autoscaler to leave it.
+    #[must_use]
+    pub fn kept_from_scale_down(&self) -> bool {
+        self.scale_down_disabled() && !self.annotations.contains_key(names::SCALE_DOWN_HELD_ANNOTATION)
+    }
+
+    fn scale_down_disabled(&self) -> bool {
+        let value = self.annotations.get(names::SCALE_DOWN_DISABLED_ANNOTATION);
+        value.is_some_and(|value| value == names::TRUE)
+    }
+
     /// Whether a label has that value.
     #[must_use]
     pub fn has_label(&self, label: &str, value: &str) -> bool {
@@ -84,6 +95,34 @@ pub struct NodeChange {
     pub uncordon: bool,
     /// Take [`names::STARTUP_TAINT`] off.
     pub remove_startup_taint: bool,
+}
+
+impl NodeChange {
+    /// From now on Cluster Autoscaler leaves the node alone, unless somebody has told it so before.
+    ///
+    /// Its scale-down is over with the first `TerminateInstanceInAutoScalingGroup`, which starts the drain. It names the
+    /// instance again whenever the node still stands empty, leaves out those that terminate, but not one that is retained:
+    /// that one is ended then, with all that it was kept for.
+    /// <https://github.com/kubernetes/autoscaler/pull/5411>
+    pub fn hold_scale_down(&mut self, node: &Node) {
+        if !node.scale_down_disabled() {
+            for name in [
+                names::SCALE_DOWN_DISABLED_ANNOTATION,
+                names::SCALE_DOWN_HELD_ANNOTATION,
+            ] {
+                self.annotations.insert(name, Some(names::TRUE.to_owned()));
+            }
+        }
+    }
+
+    /// Takes back what [`Self::hold_scale_down`] has done.
+    pub fn release_scale_down(&mut self, node: &Node) {
+        if node.annotations.contains_key(names::SCALE_DOWN_HELD_ANNOTATION) {
+            self.annotations.insert(names::SCALE_DOWN_HELD_ANNOTATION, None);
+            self.annotations
+                .insert(names::SCALE_DOWN_DISABLED_ANNOTATION, None);
+        }
+    }
 }
 
 /// A pod as the API server shows it.

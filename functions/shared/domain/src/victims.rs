@@ -114,8 +114,7 @@ pub struct Choice {
 /// by hand meant everybody.
 #[must_use]
 pub fn hosts_master(node: &Node) -> bool {
-    let kept = node.annotations.get(names::SCALE_DOWN_DISABLED_ANNOTATION);
-    node.has_label(names::MASTER_LABEL, names::TRUE) || kept.is_some_and(|value| value == names::TRUE)
+    node.has_label(names::MASTER_LABEL, names::TRUE) || node.kept_from_scale_down()
 }
 
 /// A candidate with all that its choice depends on.

@@ -392,6 +392,22 @@ fn the_autoscaler_is_of_the_clusters_minor() {
 }
 
 #[test]
+fn the_add_ons_run_where_no_worker_is_in_service_yet() {
+    let objects = objects(&prod());
+    for name in ["metrics-server", "cluster-autoscaler"] {
+        let pods = &named(&objects, "Deployment", name)["spec"]["template"]["spec"];
+        let tolerated = pods["tolerations"].as_array().expect("tolerations");
+        assert!(
+            tolerated
+                .iter()
+                .any(|toleration| toleration["key"] == names::STARTUP_TAINT
+                    && toleration["effect"] == "NoSchedule"),
+            "{name}: {tolerated:?}"
+        );
+    }
+}
+
+#[test]
 fn metrics_are_served_by_the_pods_that_the_service_selects() {
     let objects = objects(&prod());
     let served = &named(&objects, "APIService", "v1beta1.metrics.k8s.io")["spec"]["service"];

@@ -22,6 +22,8 @@ SERVICE_ADDRESSES = "10.100.0.0/16"
 # There is one of each. With leader election, one that cannot renew its lease for 10 s, as while the API server is away or
 # the machine is very busy, ends itself.
 SINGLE = {"leader-elect": "false"}
+# The certificate by which kwokctl lets the API server speak for others to the servers behind it.
+PROXY_CLIENT = "kwok-admin"
 # kwok plays the nodes with this annotation and their pods; all other nodes are somebody else's.
 FAKE_NODES = "kwok.x-k8s.io/node=fake"
 
@@ -40,11 +42,12 @@ class Ports:
 
 @dataclass(frozen=True)
 class Files:
-    """Paths of the files that are written for the API server."""
+    """Paths of the files that are written for the API server, and of the certificates that kwokctl makes."""
 
     audit_policy: Path
     audit_log: Path
     token_webhook: Path
+    certificates: Path
 
 
 def kwokctl_configuration(tools: Path, ports: Ports, files: Files, has_webhook: bool) -> dict[str, Any]:
@@ -55,6 +58,14 @@ def kwokctl_configuration(tools: Path, ports: Ports, files: Files, has_webhook: 
         # A loopback address is no valid endpoint of the service `kubernetes`, which nobody uses here.
         "endpoint-reconciler-type": "none",
         "service-cluster-ip-range": SERVICE_ADDRESSES,
+        # Servers of aggregated APIs are reached by their pods' addresses, as nobody routes those of services here, and learn
+        # from the API server whose request it is. https://kubernetes.io/docs/tasks/extend-kubernetes/configure-aggregation-layer/
+        "enable-aggregator-routing": "true",
+        "requestheader-client-ca-file": files.certificates / "ca.crt",
+        "requestheader-allowed-names": PROXY_CLIENT,
+        "requestheader-extra-headers-prefix": "X-Remote-Extra-",
+        "requestheader-group-headers": "X-Remote-Group",
+        "requestheader-username-headers": "X-Remote-User",
         "audit-policy-file": files.audit_policy,
         "audit-log-path": files.audit_log,
         "audit-log-maxsize": AUDIT_LOG_MEGABYTES,
@@ -66,6 +77,13 @@ def kwokctl_configuration(tools: Path, ports: Ports, files: Files, has_webhook: 
             "authentication-token-webhook-version": "v1",
             "authentication-token-webhook-cache-ttl": f"{TOKEN_CACHE_SECONDS}s",
         }
+    controllers = {
+        # As on EKS: each controller has an identity, and rights, of its own; else all of them were the administrator.
+        "use-service-account-credentials": "true",
+        # Of the kubelets' servers.
+        "cluster-signing-cert-file": files.certificates / "ca.crt",
+        "cluster-signing-key-file": files.certificates / "ca.key",
+    }
     return {
         "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
         "kind": "KwokctlConfiguration",
@@ -95,8 +113,7 @@ def kwokctl_configuration(tools: Path, ports: Ports, files: Files, has_webhook: 
             _patch("kube-apiserver", apiserver),
             # The cluster does not outlive the world, and a disk that is busy with a build holds up every write.
             _patch("etcd", {"unsafe-no-fsync": "true"}),
-            # As on EKS: each controller has an identity, and rights, of its own; else all of them were the administrator.
-            _patch("kube-controller-manager", {"use-service-account-credentials": "true"} | SINGLE),
+            _patch("kube-controller-manager", controllers | SINGLE),
             _patch("kube-scheduler", SINGLE),
             _patch("kwok-controller", {"manage-all-nodes": "false", "manage-nodes-with-annotation-selector": FAKE_NODES}),
         ],

@@ -73,7 +73,10 @@ class ControlPlane:
         self._home = self.world / "kubernetes"
         self._cluster = self._home / "clusters" / NAME
         self._files = Files(
-            self._home / "audit-policy.json", self.world / "audit.log", self._home / "token-webhook.json"
+            audit_policy=self._home / "audit-policy.json",
+            audit_log=self.world / "audit.log",
+            token_webhook=self._home / "token-webhook.json",
+            certificates=self._cluster / "pki",
         )
         self.kubeconfig = self.world / "kubeconfig"
 

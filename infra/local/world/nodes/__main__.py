@@ -56,7 +56,7 @@ def main() -> None:
     )
     logging.getLogger("botocore").setLevel(logging.WARNING)
     chosen = Options(**{name: getattr(options, name) for name in vars(Options())})
-    asyncio.run(_run(Player(world, jvm.Runtime.of_tools(options.tools), chosen)))
+    asyncio.run(_run(Player(world, jvm.Runtime.of_tools(options.tools), options.tools / "bin", chosen)))
 
 
 if __name__ == "__main__":

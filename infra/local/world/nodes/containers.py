@@ -74,6 +74,10 @@ class ProcessRunner:
     def __init__(self, process: Process, clear: tuple[Path, ...] = ()):
         self._process, self._clear = process, clear
 
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process.running else None
+
     async def start(self) -> None:
         for directory in self._clear:
             shutil.rmtree(directory, ignore_errors=True)
@@ -150,6 +154,7 @@ class Container:
     restart_count: int = 0
     ready: bool = False
     started: bool = False
+    began: datetime | None = None
     state: Object = field(default_factory=lambda: {"waiting": {"reason": "ContainerCreating"}})
     last_state: Object = field(default_factory=dict)
     runner: Runner | None = None
@@ -181,7 +186,7 @@ class Container:
                 await self._pause(1)
                 continue
             self._number += 1
-            began = datetime.now(UTC)
+            self.began = began = datetime.now(UTC)
             self._set({"running": {"startedAt": _time(began)}})
             self.event("Normal", "Started", f"Started container {self.name}")
             async with supervise(self):

@@ -13,16 +13,18 @@ from typing import Any
 
 from ..alluxio import jvm
 from ..alluxio.process import Process
-from . import cloud, images, kubelet, pod_spec, provisioner
+from . import cloud, images, kubelet, metrics_server, pod_spec, provisioner, serving_certificate
 from .api import ApiError, Cluster
 from .containers import CannotStart, NothingRunner, ProcessRunner, ProvisionerRunner, Runner
 from .disks import Disks, as_set_up, raw_sizes
 from .instances import Instance
+from .kubelet_server import KubeletServer
 from .names import Names, of_pod
 from .node_object import now
 from .pod_addresses import PodAddresses
 from .pod_spec import Addresses
 from .pods import Pod
+from .usage import Meter
 from .volumes import Volumes
 
 Object = dict[str, Any]
@@ -44,6 +46,8 @@ class Settings:
     names: Names
     """Of the cluster, for the pods' processes."""
     discovery_seconds: float = 1.0
+    programs: Path = Path()
+    """Where the programs of containers lie that are no JVMs."""
 
 
 class Machine:
@@ -73,6 +77,7 @@ class Machine:
         self._api = cluster.acting_as(user, groups, self._responsive.wait)
         self._kubelet = kubelet.Kubelet(self._api, instance, instance_type, settings.kubelet_version)
         self._volumes = Volumes(self._api, self.directory, settings.world / "ufs", settings.world / "ebs")
+        self._meter = Meter()
         self._pods: dict[str, Pod] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -94,12 +99,25 @@ class Machine:
             await self._kubelet.register()
             self.state = "joined"
             administrator = self._cluster.acting_as(*cloud.IDENTITY)
-            await asyncio.gather(cloud.initialize(administrator, self.instance), self._kubelet.run(), self._follow_pods())
+            await asyncio.gather(
+                cloud.initialize(administrator, self.instance), self._kubelet.run(), self._serve(), self._follow_pods()
+            )
         except asyncio.CancelledError:
             raise
         except Exception:
             self.state = "defect"
             self._log.exception("the player failed")
+
+    async def _serve(self) -> None:
+        """What the kubelet tells of its pods."""
+        node, address = self.instance.private_dns_name, self.instance.address
+        server = KubeletServer(self._api, node, address, self._used, self._responsive.wait)
+        approver = self._cluster.acting_as(*serving_certificate.APPROVER)
+        keys = self.directory / "var/lib/kubelet/pki"
+        await server.run(serving_certificate.obtain(self._api, approver, self.instance, keys))
+
+    def _used(self) -> str:
+        return self._meter.told(running for pod in self._pods.values() for running in pod.processes())
 
     async def _follow_pods(self) -> None:
         selector = f"spec.nodeName={self.instance.private_dns_name}"
@@ -165,6 +183,8 @@ class Machine:
             return self._alluxio(pod, container, environment, mounts, addresses)
         if images.is_provisioner(image):
             return self._provisioner(pod, container, environment, mounts, addresses)
+        if metrics_server.is_image(image):
+            return self._metrics_server(pod, container, environment, mounts, addresses)
         annotations = pod["metadata"].get("annotations", {})
         lasts = annotations.get(RUN_SECONDS)
         return NothingRunner(float(annotations.get(STOP_SECONDS, 0)), float(lasts) if lasts else None)
@@ -218,6 +238,18 @@ class Machine:
     def _hosts_file(self, uid: str) -> Path:
         """Where the kubelet keeps a pod's ``/etc/hosts``."""
         return self.directory / "var/lib/kubelet/pods" / uid / "etc-hosts"
+
+    def _metrics_server(self, pod: Object, container: Object, environment: dict, mounts: dict, addresses: Addresses) -> Runner:
+        uid, gid, groups = pod_spec.user(container, pod, metrics_server.IMAGE_UID)
+        kubeconfig = self._volumes.on_this_machine("/var/lib/kubelet/pods") / pod["metadata"]["uid"] / "kubeconfig"
+        kubeconfig.write_text(metrics_server.kubeconfig(self._cluster.server, mounts))
+        program = self._settings.programs / "metrics-server"
+        command = metrics_server.command(program, container, mounts, addresses.pod, kubeconfig)
+        name = f"nodes-{self.instance.id}-{container['name']}-{pod['metadata']['uid'][:8]}"
+        confined = jvm.confined(command, uid=uid, gid=gid, groups=groups)
+        return ProcessRunner(
+            Process(name, confined, self._container_log(container), self._settings.world / "pids", environment)
+        )
 
     def _provisioner(self, pod: Object, container: Object, environment: dict, mounts: dict, addresses: Addresses) -> Runner:
         log = self._container_log(container)

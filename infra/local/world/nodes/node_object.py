@@ -9,6 +9,8 @@ from .instances import Instance
 
 Object = dict[str, Any]
 
+KUBELET_PORT = 10250
+
 UNINITIALIZED_TAINT = "node.cloudprovider.kubernetes.io/uninitialized"
 
 # Set by the node group's configuration when the node registers, taken away when its cache is ready.
@@ -44,7 +46,7 @@ def registration(instance: Instance, instance_type: Object, kubelet_version: str
         "status": {
             "addresses": addresses(instance),
             **resources(instance_type),
-            "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": KUBELET_PORT}},
             "nodeInfo": node_info(instance, instance_type, kubelet_version),
             "conditions": conditions(ready=False, healthy_since=now(), ready_since=now()),
         },

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..alluxio import jvm
 from ..alluxio.process import end_recorded, record_self
-from . import cloud, ebs_csi, instances, names, pod_addresses
+from . import aggregated, cloud, ebs_csi, instances, names, pod_addresses
 from .api import ApiError, Cluster, Unreachable
 from .disks import unmount_below
 from .instances import Ec2, Instance
@@ -53,12 +53,12 @@ class Orders:
 class Player:
     """The nodes of one world. Reads ``endpoints.json`` and ``kubeconfig`` in the world directory when it starts."""
 
-    def __init__(self, world: Path, runtime: jvm.Runtime, options: Options | None = None):
+    def __init__(self, world: Path, runtime: jvm.Runtime, programs: Path, options: Options | None = None):
         self.world = world.resolve()
         self.options = options or Options()
         self.orders = Orders()
         self.machines: dict[str, Machine] = {}
-        self._runtime = runtime
+        self._runtime, self._programs = runtime, programs
         self._deletions: set[asyncio.Task[None]] = set()
         self._following: list[asyncio.Task[None]] = []
 
@@ -72,12 +72,13 @@ class Player:
         version = (await self._cluster.acting_as().get("/version"))["gitVersion"]
         link = _link_to_nodes(self.world, endpoints["network"])
         known = names.Names(self._cluster.acting_as(*names.IDENTITY), self.world / "nodes" / "hosts")
-        self._settings = Settings(self.world, self._runtime, version, link, known, self.options.discovery)
+        self._settings = Settings(self.world, self._runtime, version, link, known, self.options.discovery, self._programs)
         volumes = ebs_csi.Ec2Volumes(instances.client(endpoints["aws"], endpoints["region"]))
         driver = ebs_csi.EbsCsi(
             self._cluster.acting_as(*ebs_csi.IDENTITY), volumes, endpoints["clusterName"], self.world / "ebs"
         )
-        self._following = [asyncio.create_task(part) for part in (self._poll(), known.run(), driver.run())]
+        followed = aggregated.AggregatedApis(self._cluster.acting_as(*aggregated.IDENTITY))
+        self._following = [asyncio.create_task(part) for part in (self._poll(), known.run(), driver.run(), followed.run())]
         for task in self._following:
             task.add_done_callback(_tell_defect)
 

@@ -8,9 +8,9 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from . import images, node_object, probes
+from . import images, node_object, probes, usage
 from .api import Api, ApiError, Unreachable
-from .containers import Container, Runner
+from .containers import Container, ProcessRunner, Runner
 from .pod_spec import Addresses, mount_paths
 from .volumes import NotYet, Volumes, play_chown
 
@@ -84,6 +84,15 @@ class Pod:
     def kill_now(self) -> None:
         for container in (*self._init_containers.values(), *self.containers):
             container.kill_now()
+
+    def processes(self) -> list[usage.Running]:
+        """Its containers that are processes at the moment."""
+        namespace = self.object["metadata"]["namespace"]
+        return [
+            usage.Running((self.uid, c.name, c.restart_count), namespace, self.name, c.name, c.began.timestamp(), c.runner.pid)
+            for c in self.containers
+            if isinstance(c.runner, ProcessRunner) and c.runner.pid and c.began
+        ]
 
     def _make_containers(self) -> None:
         """A node that comes back finds its pods running in the API: they count as restarted."""

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import ebs
+from . import ebs, metrics_server, service_account
 from .api import Api, ApiError
 
 # Every node has the directory of the world's under store mounted here, as a shared file system would be.
@@ -57,6 +57,8 @@ class Volumes:
             own.chmod(0o777)
             apply_group(own, pod)
             return own
+        if "projected" in volume and any(metrics_server.is_image(c["image"]) for c in pod["spec"]["containers"]):
+            return await self._log_in(own, pod, volume["projected"]["sources"])
         for field, kind, key in (("configMap", "configmaps", "name"), ("secret", "secrets", "secretName")):
             if field in volume:
                 await self._write_data(own, kind, metadata["namespace"], volume[field], key)
@@ -141,6 +143,16 @@ class Volumes:
         for name, file in items.items():
             if name in data:
                 (own / file).write_text(data[name])
+
+    async def _log_in(self, own: Path, pod: Object, sources: list[Object]) -> Path:
+        try:
+            await service_account.write(self._api, own, pod, sources)
+        except ApiError as error:
+            # The Node authorizer learns of a pod a moment after the kubelet does.
+            if error.status in (403, 404):
+                raise NotYet(str(error)) from None
+            raise
+        return own
 
     def _own_directory(self, uid: str, name: str) -> Path:
         return self._root / "var/lib/kubelet/pods" / uid / "volumes" / name

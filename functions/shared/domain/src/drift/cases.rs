@@ -9,7 +9,7 @@ use super::snapshot::{Group, RunningExecution, SeenNode, Snapshot};
 use crate::cache::{Worker, WorkerState};
 use crate::disks::Disk;
 use crate::names;
-use crate::node::Node;
+use crate::node::{Node, NodeChange};
 use crate::resolve::Direction;
 
 pub(super) fn scope() -> Scope {
@@ -440,6 +440,26 @@ fn a_node_that_a_person_uncordoned_loses_the_mark_that_keeps_joins_away() {
     };
     assert!(!change.cordon && !change.uncordon);
     assert_eq!(change.annotations.get(names::DRAIN_SINCE_ANNOTATION), Some(&None));
+    let held = |change: &NodeChange| {
+        [
+            names::SCALE_DOWN_DISABLED_ANNOTATION,
+            names::SCALE_DOWN_HELD_ANNOTATION,
+        ]
+        .map(|name| change.annotations.contains_key(name))
+    };
+    assert_eq!(held(&change), [false; 2], "nobody held it");
+    let finding = only(Kind::DrainUncordoned, |snapshot| {
+        mark(snapshot, names::DRAIN_SINCE_ANNOTATION, 10);
+        mark(snapshot, names::SCALE_DOWN_HELD_ANNOTATION, 10);
+    });
+    let Repair::ChangeNode { change, .. } = finding.repair else {
+        panic!("{:#?}", finding.repair);
+    };
+    assert_eq!(
+        held(&change),
+        [true; 2],
+        "and Cluster Autoscaler may take it again"
+    );
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::resolve::Direction;
 
 /// A worker that was not heard for longer is not counted as in service; the master expects one heartbeat a second.
 const FRESH_CONTACT_SECONDS: u64 = 60;
-/// What a drain writes on a node.
+/// What a drain writes on a node, beside what keeps Cluster Autoscaler away.
 const MARKS: [&str; 3] = [
     names::DRAIN_SINCE_ANNOTATION,
     names::DECOMMISSIONED_AT_ANNOTATION,
@@ -105,7 +105,7 @@ impl<'a> Nodes<'a> {
             (seen, change, "cordon")
         } else {
             let seen = format!("{seen}, and no drain goes on: the mark keeps every join away");
-            (seen, unmark(), "take the mark of the drain off")
+            (seen, unmark(&node.node), "take the mark of the drain off")
         };
         Some(instance.finding(Kind::DrainUncordoned, seen, changes(node, change, words)))
     }
@@ -131,7 +131,7 @@ impl<'a> Nodes<'a> {
         let (seen, repair) = if self.in_service(node) {
             let change = NodeChange {
                 uncordon: true,
-                ..unmark()
+                ..unmark(&node.node)
             };
             (
                 format!("{seen}; its worker is in service"),
@@ -349,11 +349,13 @@ fn expected<'a>(label: &str, layout: &'a DiskLayout, one_array: bool) -> &'a str
     }
 }
 
-fn unmark() -> NodeChange {
-    NodeChange {
+fn unmark(node: &Node) -> NodeChange {
+    let mut change = NodeChange {
         annotations: MARKS.into_iter().map(|mark| (mark, None)).collect(),
         ..NodeChange::default()
-    }
+    };
+    change.release_scale_down(node);
+    change
 }
 
 fn changes(node: &SeenNode, change: NodeChange, words: &'static str) -> Repair {

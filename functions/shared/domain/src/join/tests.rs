@@ -139,6 +139,44 @@ fn a_place_of_masters_is_kept_from_cluster_autoscaler_and_no_other_node_is() {
 }
 
 #[test]
+fn a_join_after_a_drain_that_was_undone_gives_the_node_back_to_cluster_autoscaler_unless_it_is_a_place_of_masters()
+ {
+    let mut node = Node {
+        annotations: [
+            names::SCALE_DOWN_DISABLED_ANNOTATION,
+            names::SCALE_DOWN_HELD_ANNOTATION,
+        ]
+        .map(|name| (name.to_owned(), "true".to_owned()))
+        .into(),
+        ..Node::default()
+    };
+    let Step::Change(change) = label(&node, &subject()) else {
+        panic!("nothing to change")
+    };
+    assert_eq!(
+        change.annotations,
+        [
+            (names::SCALE_DOWN_DISABLED_ANNOTATION, None),
+            (names::SCALE_DOWN_HELD_ANNOTATION, None)
+        ]
+        .into()
+    );
+    node.labels
+        .insert(names::MASTER_LABEL.to_owned(), "true".to_owned());
+    let Step::Change(change) = label(&node, &subject()) else {
+        panic!("nothing to change")
+    };
+    assert_eq!(
+        change.annotations,
+        [
+            (names::SCALE_DOWN_DISABLED_ANNOTATION, Some("true".to_owned())),
+            (names::SCALE_DOWN_HELD_ANNOTATION, None)
+        ]
+        .into()
+    );
+}
+
+#[test]
 fn every_step_of_a_join_gives_way_to_a_drain() {
     let mut node = draining();
     node.labels

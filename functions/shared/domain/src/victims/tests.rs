@@ -206,6 +206,20 @@ fn a_node_that_cluster_autoscaler_must_leave_is_treated_like_a_master() {
 }
 
 #[test]
+fn a_node_that_only_its_own_drain_keeps_from_cluster_autoscaler_goes_first() {
+    let mut nodes = nodes(2);
+    nodes[1] = with_annotation(names::SCALE_DOWN_DISABLED_ANNOTATION, "true", node(2));
+    nodes[1] = with_annotation(names::SCALE_DOWN_HELD_ANNOTATION, "true", nodes[1].clone());
+    assert_eq!(chosen(&request(2, 1), &nodes, &holding([0, 0])), ids([1]));
+    nodes[1] = with_annotation(
+        names::DRAIN_SINCE_ANNOTATION,
+        "2026-11-23T10:00:00Z",
+        nodes[1].clone(),
+    );
+    assert_eq!(chosen(&request(2, 1), &nodes, &holding([0, 0])), ids([2]));
+}
+
+#[test]
 fn a_master_goes_where_nothing_else_of_its_zone_and_market_can() {
     let mut nodes = nodes(3);
     nodes[0] = master(node(1));

@@ -41,6 +41,7 @@ kept!(Labels {
 
 kept!(Annotations {
     drain_since = "tidegate.dev/drain-since",
+    scale_down_held = "tidegate.dev/scale-down-held",
     decommissioned_at = "tidegate.dev/decommissioned-at",
     execution = "tidegate.dev/execution",
     provisioned_by = "pv.kubernetes.io/provisioned-by",
@@ -399,6 +400,7 @@ mod tests {
         }
         let annotations = Annotations {
             drain_since: Some("t".into()),
+            scale_down_held: Some("true".into()),
             decommissioned_at: Some("t".into()),
             execution: Some("e".into()),
             provisioned_by: None,
@@ -406,6 +408,7 @@ mod tests {
         let annotations = annotations.map();
         for name in [
             names::DRAIN_SINCE_ANNOTATION,
+            names::SCALE_DOWN_HELD_ANNOTATION,
             names::DECOMMISSIONED_AT_ANNOTATION,
             names::EXECUTION_ANNOTATION,
         ] {

@@ -1,5 +1,5 @@
-// One program for a whole control plane: etcd, the API server, the scheduler, the controllers and kubectl share most of
-// their code, so one binary is a third of the size of five. It does what the name says that it is started under.
+// One program for a whole control plane and metrics-server: etcd, the API server, the scheduler, the controllers and kubectl
+// share most of their code, so one binary is a third of the size of five. It does what the name says that it is started under.
 package main
 
 import (
@@ -31,8 +31,10 @@ func main() {
 			// kubectl's own ending: prints the error as its users know it, and exits with the status of a plugin or command.
 			kubectlerrors.CheckErr(err)
 		}
+	case "metrics-server":
+		os.Exit(cli.Run(metricsServer()))
 	default:
-		fmt.Fprintf(os.Stderr, "started as %q: link this program to etcd, kube-apiserver, kube-controller-manager, kube-scheduler or kubectl\n", name)
+		fmt.Fprintf(os.Stderr, "started as %q: link this program to etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubectl or metrics-server\n", name)
 		os.Exit(2)
 	}
 }
