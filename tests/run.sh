@@ -21,7 +21,7 @@ lonely_world="$PWD/.world-tests-alone"
 # One in which nothing is set up yet.
 bare_world="$PWD/.world-tests-bare"
 # As in tests/nextest.toml.
-lonely='test(/^(outages|retention|drift|drift_left)::/) | test(never_persisted) | test(redriven)'
+lonely='test(/^(outages|retention|drift|drift_left|spark)::/) | test(never_persisted) | test(redriven)'
 bare='test(/^bootstrap::/)'
 export PYTHONPATH="$PWD/infra/local" PYTHONDONTWRITEBYTECODE=1
 export SAM_CLI_TELEMETRY=0 AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION=us-west-2 NO_COLOR=1
@@ -162,7 +162,7 @@ if [[ "$what" != world ]]; then
     infra/local/setup/artifacts.sh restore
     run formatting cargo fmt --all --check
     run lints cargo clippy --release --locked --workspace --all-targets -- -D warnings
-    run python-lints ruff check --no-cache infra tests
+    run python-lints ruff check --no-cache infra samples tests
     run dependencies dependencies
     run build make build
     run unit-and-contract rust --workspace -E 'not binary(e2e)'

@@ -18,6 +18,7 @@ mod join;
 mod outages;
 mod plan;
 mod retention;
+mod spark;
 mod story;
 mod triggers;
 mod victims;

@@ -1,0 +1,100 @@
+//! Spark reads and writes through Alluxio while nodes come and go. It looks at what all workers do together, and writes to
+//! any of them, so it runs alone.
+
+use std::collections::BTreeMap;
+
+use crate::story::{drain, expect_gone, expect_joined};
+use crate::world::{Group, Job, TWO_DISKS, World, WriteType};
+
+const READINGS: &str = "/case-spark/readings";
+/// How often a read is looked at until all of it comes from the cache: workers cache in the background.
+const LOOKS: usize = 6;
+
+#[tokio::test]
+async fn a_spark_job_runs_through_a_scale_out_and_a_scale_in_and_no_task_of_it_fails() {
+    let group = Group::with_nodes("case-spark", TWO_DISKS, 1).await;
+    let world = &group.world;
+    let mut job = Job::submit(&[
+        "--at=alluxio:///case-spark",
+        "--rows=1000000",
+        "--partitions=16",
+        "--until=alluxio:///case-spark-may-end",
+    ]);
+    job.has_written().await;
+
+    group.scale_to(2).await;
+    expect_a_cold_and_then_a_warm_read(&mut job, world).await;
+    let instances = group.in_service(2).await;
+    for instance in &instances {
+        expect_joined(&group, instance, 2).await;
+    }
+
+    let (leaving, host) = holder_of_readings(&mut job, &group, &instances).await;
+    drain(&group, &leaving).await.expect("drained");
+    expect_gone(&group, &leaving, &host).await;
+    expect_a_warm_read(&mut job, world).await;
+
+    let hosts = world.worker_hosts("LIVE").await;
+    world
+        .write("/case-spark-may-end", WriteType::CacheThrough, &hosts[0])
+        .await;
+    let done = job.ends_well().await;
+    assert_eq!(
+        (&done["wrong"], &done["failedTasks"]),
+        (&0.into(), &0.into()),
+        "{done}"
+    );
+    let ways: Vec<_> = job.attempts().into_keys().collect();
+    assert_eq!(ways, ["Success"], "{:?}", job.attempts());
+    group.delete().await;
+}
+
+/// Drops what is cached of the readings: as with data that others have put into the under store, the next read is the first.
+async fn expect_a_cold_and_then_a_warm_read(job: &mut Job, world: &World) {
+    let hosts = world.worker_hosts("LIVE").await;
+    let size = World::bytes_in_under_store(READINGS);
+    let before = world.reads(&hosts).await;
+    world.free(READINGS).await;
+    job.begins_and_ends_a_round().await;
+    let cold = world.reads(&hosts).await.since(before);
+    assert!(cold.under_store >= size / 10 * 9, "{cold:?} of {size} bytes");
+    expect_a_warm_read(job, world).await;
+}
+
+/// Fails unless the job comes to read all from the cache, and nothing from the under store.
+async fn expect_a_warm_read(job: &mut Job, world: &World) {
+    let hosts = world.worker_hosts("LIVE").await;
+    let size = World::bytes_in_under_store(READINGS);
+    let mut seen = Vec::new();
+    for _ in 0..LOOKS {
+        let before = world.reads(&hosts).await;
+        job.begins_and_ends_a_round().await;
+        let warm = world.reads(&hosts).await.since(before);
+        if warm.under_store == 0 && warm.cache >= size / 10 * 9 {
+            return;
+        }
+        seen.push(warm);
+    }
+    panic!("the under store is read again and again: {seen:?} of {size} bytes");
+}
+
+/// One of the instances whose worker holds some of what the job reads, with its host; which worker caches a block is
+/// chance, so all of them may have to be dealt anew.
+async fn holder_of_readings(job: &mut Job, group: &Group, instances: &[String]) -> (String, String) {
+    for _ in 0..LOOKS {
+        let mut held = BTreeMap::new();
+        for instance in instances {
+            let (_, host) = group.world.node_address(instance).await;
+            let files = group.world.files_below(READINGS, &host).await;
+            held.insert(files, (instance.clone(), host));
+        }
+        match held.pop_last() {
+            Some((files, holder)) if files > 0 => return holder,
+            _ => {
+                group.world.free(READINGS).await;
+                job.begins_and_ends_a_round().await;
+            }
+        }
+    }
+    panic!("none of {instances:?} holds any of {READINGS}");
+}
