@@ -2,9 +2,11 @@
 //! any of them, so it runs alone.
 
 use std::collections::BTreeMap;
+use std::env;
+use std::path::{Path, PathBuf};
 
-use crate::story::{drain, expect_gone, expect_joined};
-use crate::world::{Group, Job, TWO_DISKS, World, WriteType};
+use crate::story::{STARTUP_TAINT, drain, expect_gone, expect_joined};
+use crate::world::{Group, Job, Placed, TWO_DISKS, World, WriteType, kubectl, sample};
 
 const READINGS: &str = "/case-spark/readings";
 /// How often a read is looked at until all of it comes from the cache: workers cache in the background.
@@ -97,4 +99,44 @@ async fn holder_of_readings(job: &mut Job, group: &Group, instances: &[String]) 
         }
     }
     panic!("none of {instances:?} holds any of {READINGS}");
+}
+
+#[tokio::test]
+async fn an_executor_is_scheduled_only_where_a_cache_is_in_service() {
+    let world = World::connect().await;
+    // A layout that no DaemonSet is for.
+    let label = ("tidegate.dev/alluxio-worker", "case-spark");
+    for (node, labels, taints, placed) in [
+        ("case-spark-serves", &[label][..], &[][..], Placed::There),
+        ("case-spark-joins", &[label], &[STARTUP_TAINT], Placed::Nowhere),
+        ("case-spark-has-left", &[], &[], Placed::Nowhere),
+    ] {
+        world.make_fake_node(node, labels, taints).await;
+        assert_eq!(world.place_executor(node).await, placed, "{node}");
+        world.delete_node(node).await;
+    }
+}
+
+#[tokio::test]
+async fn the_api_server_takes_every_manifest_of_the_sample() {
+    let tools = PathBuf::from(env::var("TIDEGATE_TOOLS").expect("TIDEGATE_TOOLS"));
+    let schema = tools.join("spark/crds/sparkoperator.k8s.io_sparkapplications.yaml");
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    // Too large for what a client would note down of it.
+    kubectl(&["apply", "--server-side", "-f", &text(&schema)]);
+    let kind = "customresourcedefinition/sparkapplications.sparkoperator.k8s.io";
+    kubectl(&["wait", "--for=condition=Established", kind, "--timeout=30s"]);
+    // A dry run makes no namespace for what comes after it.
+    kubectl(&["create", "namespace", "spark"]);
+    for name in [
+        "cluster.yaml",
+        "driver-pod.yaml",
+        "executor-pod.yaml",
+        "spark-application.yaml",
+    ] {
+        let path = text(&sample(name));
+        kubectl(&["apply", "--server-side", "--dry-run=server", "-f", &path]);
+    }
+    kubectl(&["delete", "namespace", "spark", "--wait=false"]);
+    kubectl(&["delete", kind]);
 }

@@ -11,7 +11,7 @@ mod switches;
 pub(crate) use executions::{Execution, Machine};
 pub(crate) use files::WriteType;
 pub(crate) use group::{Group, ONE_DISK, TWO_DISKS, WITHOUT_DISKS};
-pub(crate) use spark::Job;
+pub(crate) use spark::{Job, Placed, sample};
 pub(crate) use switches::{aws, kubectl, rules_may_not_start, under_store_holds_a_file};
 
 use std::env;

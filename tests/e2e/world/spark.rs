@@ -7,10 +7,20 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::Api;
+use kube::api::{DeleteParams, PostParams};
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{World, eventually, place};
+
+/// A file of the sample.
+pub(crate) fn sample(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../samples/spark")
+        .join(name)
+}
 
 /// A job that runs; it ends when this is dropped.
 pub(crate) struct Job {
@@ -23,14 +33,14 @@ impl Job {
     /// `spark-submit samples/spark/readings.py ARGUMENTS`, with the settings beside it.
     pub(crate) fn submit(arguments: &[&str]) -> Self {
         let tools = PathBuf::from(env::var("TIDEGATE_TOOLS").expect("TIDEGATE_TOOLS"));
-        let top = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+        let local = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../infra/local");
         let output = place("logs").join("spark-job.jsonl");
         let errors = place("logs").join("spark-driver.log");
         let child = Command::new(tools.join("bin/python3"))
             .args(["-m", "world.spark"])
-            .arg(top.join("samples/spark/readings.py"))
+            .arg(sample("readings.py"))
             .args(arguments)
-            .env("PYTHONPATH", top.join("infra/local"))
+            .env("PYTHONPATH", local)
             .stdin(Stdio::null())
             .stdout(File::create(&output).expect("the job's output"))
             .stderr(File::create(&errors).expect("the driver's log"))
@@ -190,5 +200,88 @@ impl World {
             .expect("a directory of the under store")
             .map(|file| file.and_then(|file| file.metadata()).expect("readable").len())
             .sum()
+    }
+}
+
+/// What the scheduler does with a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Placed {
+    There,
+    Nowhere,
+}
+
+impl World {
+    /// A node that is only in the API; kwok says that it is ready.
+    pub(crate) async fn make_fake_node(&self, name: &str, labels: &[(&str, &str)], taints: &[&str]) {
+        let mut labels: BTreeMap<_, _> = labels.iter().copied().collect();
+        labels.insert("kubernetes.io/hostname", name);
+        let taints: Vec<_> = taints
+            .iter()
+            .map(|key| json!({"key": key, "value": "joining", "effect": "NoSchedule"}))
+            .collect();
+        let room = json!({"cpu": "4", "memory": "16Gi", "pods": "10"});
+        let node = serde_json::from_value(json!({
+            "metadata": {"name": name, "labels": labels, "annotations": {"kwok.x-k8s.io/node": "fake"}},
+            "spec": {"taints": taints},
+            "status": {"allocatable": room, "capacity": room},
+        }));
+        let nodes: Api<Node> = Api::all(self.kube.clone());
+        let made = nodes.create(&PostParams::default(), &node.expect("a node")).await;
+        made.expect("the node is taken");
+        eventually(30, &format!("node {name} is ready"), async || {
+            let node = nodes.get(name).await.expect("the node");
+            let conditions = node
+                .status
+                .and_then(|status| status.conditions)
+                .unwrap_or_default();
+            let ready = conditions
+                .iter()
+                .any(|condition| condition.type_ == "Ready" && condition.status == "True");
+            let taints = node.spec.and_then(|spec| spec.taints).unwrap_or_default();
+            // Kubernetes' own go when it has seen that.
+            if ready
+                && !taints
+                    .iter()
+                    .any(|taint| taint.key.starts_with("node.kubernetes.io/"))
+            {
+                Ok(())
+            } else {
+                Err((conditions, taints))
+            }
+        })
+        .await;
+    }
+
+    /// What the scheduler does with an executor that may run on that node and on no other.
+    pub(crate) async fn place_executor(&self, node: &str) -> Placed {
+        let text = fs::read_to_string(sample("executor-pod.yaml")).expect("executor-pod.yaml");
+        let mut pod: Pod = serde_yaml_ng::from_str(&text).expect("a pod");
+        let name = format!("executor-{node}");
+        pod.metadata.name = Some(name.clone());
+        let spec = pod.spec.as_mut().expect("a spec");
+        spec.node_selector = Some([("kubernetes.io/hostname".to_owned(), node.to_owned())].into());
+        let pods: Api<Pod> = Api::namespaced(self.kube.clone(), "default");
+        let made = pods.create(&PostParams::default(), &pod).await;
+        made.expect("the pod is taken");
+        let placed = eventually(30, &format!("the scheduler has looked at {name}"), async || {
+            let pod = pods.get(&name).await.expect("the pod");
+            let conditions = pod
+                .status
+                .and_then(|status| status.conditions)
+                .unwrap_or_default();
+            let scheduled = conditions
+                .into_iter()
+                .find(|condition| condition.type_ == "PodScheduled")
+                .ok_or("no condition")?;
+            match (scheduled.status.as_str(), scheduled.reason.as_deref()) {
+                ("True", _) => Ok(Placed::There),
+                (_, Some("Unschedulable")) => Ok(Placed::Nowhere),
+                _ => Err("undecided"),
+            }
+        })
+        .await;
+        let at_once = DeleteParams::default().grace_period(0);
+        pods.delete(&name, &at_once).await.expect("the pod is deleted");
+        placed
     }
 }
