@@ -22,7 +22,7 @@ lonely_world="$PWD/.world-tests-alone"
 bare_world="$PWD/.world-tests-bare"
 dev_world="$PWD/.world-tests-dev"
 # As in tests/nextest.toml.
-lonely='test(/^(outages|retention|drift|drift_left)::/) | test(never_persisted) | test(redriven)'
+lonely='test(/^(outages|retention|drift|drift_left|spark)::/) | test(never_persisted) | test(redriven)'
 bare='test(/^bootstrap::/)'
 dev='test(/^samples::dev/)'
 export PYTHONPATH="$PWD/infra/local" PYTHONDONTWRITEBYTECODE=1
@@ -176,7 +176,7 @@ if [[ "$what" != world ]]; then
     infra/local/setup/artifacts.sh restore
     run formatting cargo fmt --all --check
     run lints cargo clippy --release --locked --workspace --all-targets -- -D warnings
-    run python-lints ruff check --no-cache infra tests
+    run python-lints ruff check --no-cache infra samples tests
     run dependencies dependencies
     run build make build
     run unit-and-contract rust --workspace -E 'not binary(e2e)'

@@ -30,5 +30,6 @@ mod repository;
 mod samples;
 mod scene;
 mod several;
+mod spark;
 mod template;
 mod walker;

@@ -20,6 +20,7 @@ mod outages;
 mod plan;
 mod retention;
 mod samples;
+mod spark;
 mod story;
 mod triggers;
 mod victims;

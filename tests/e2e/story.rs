@@ -2,7 +2,7 @@
 
 use crate::world::{Execution, Group, Machine, eventually};
 
-const STARTUP_TAINT: &str = "startup-taint.cluster-autoscaler.kubernetes.io/tidegate";
+pub(crate) const STARTUP_TAINT: &str = "startup-taint.cluster-autoscaler.kubernetes.io/tidegate";
 
 /// Fails unless a node is open, with a volume for each disk and a worker in service.
 pub(crate) async fn expect_joined(group: &Group, instance: &str, disks: usize) {

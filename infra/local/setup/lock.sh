@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/python"
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
-(($#)) || set -- world validation awscli
+(($#)) || set -- world validation awscli spark
 for requirements in "$@"; do
     python3 -m venv "$work/$requirements"
     "$work/$requirements/bin/python3" -m pip install --quiet --disable-pip-version-check -r "requirements-$requirements.txt"

@@ -1,7 +1,7 @@
 # What each pinned tool is: the files that define it, how it is installed, what of it appears in $TIDEGATE_TOOLS.
 # Sourced by install.sh, which runs a recipe in this directory with the target directory as its argument, output going to a log.
 
-tools=(world validation awscli cargo node alluxio control-plane kwok)
+tools=(world validation awscli cargo node alluxio spark control-plane kwok)
 # These compile for minutes; they run one after the other beside all that mostly downloads.
 compiled=(control-plane kwok)
 
@@ -11,12 +11,16 @@ definition() {
     cargo) echo python/requirements-cargo.txt ;;
     node) echo node/package.json node/package-lock.json node/.npmrc ;;
     alluxio) echo alluxio/pom.xml ;;
+    spark)
+        echo python/requirements-spark.txt python/requirements-spark.lock.txt go/spark-operator/go.mod go/spark-operator/go.sum
+        find alluxio-client -type f | sort
+        ;;
     control-plane) echo go/control-plane/{go.mod,go.sum,main.go,metrics_server.go} ;;
     kwok) echo go/kwok/go.mod go/kwok/go.sum ;;
     esac
 }
 
-needs_interpreter() { case "$1" in world | validation | awscli) ;; *) return 1 ;; esac; }
+needs_interpreter() { case "$1" in world | validation | awscli | spark) ;; *) return 1 ;; esac; }
 
 virtual_environment() {
     python3 -m venv "$2"
@@ -41,6 +45,19 @@ recipe_alluxio() {
     mvn --quiet --batch-mode --file alluxio/pom.xml dependency:copy-dependencies -DoutputDirectory="$1/lib" -DincludeScope=runtime
     # `target` is where Maven would build; this pom builds nothing.
     rmdir alluxio/target 2>/dev/null || true
+}
+
+# Spark, the Alluxio client that it loads, and the schema by which an API server judges a SparkApplication.
+recipe_spark() {
+    # pip would keep 600 MB of its own beside it.
+    PIP_NO_CACHE_DIR=1 virtual_environment spark "$1"
+    mvn --quiet --batch-mode --file alluxio-client/pom.xml dependency:copy-dependencies -DoutputDirectory="$1/client" \
+        -DincludeScope=runtime
+    rmdir alluxio-client/target 2>/dev/null || true
+    # Nothing of the operator is built: a module is fetched, and checked against go.sum.
+    (cd go/spark-operator && go mod download github.com/kubeflow/spark-operator/v2)
+    install -m 644 -D -t "$1/crds" \
+        "$(go list -C go/spark-operator -m -f '{{.Dir}}' github.com/kubeflow/spark-operator/v2)"/config/crd/bases/sparkoperator.k8s.io_sparkapplications.yaml
 }
 
 # -trimpath and CGO_ENABLED=0 everywhere: other flags would compile client-go and all that both share once more.
@@ -87,6 +104,7 @@ assemble() {
     ln -s "$(directory_of node)/node_modules" "$1/node_modules"
     ln -s "$(directory_of alluxio)" "$1/alluxio"
     ln -s "$(directory_of kwok)/stages" "$1/kwok-stages"
+    ln -s "$(directory_of spark)" "$1/spark"
 }
 link_commands() {
     local name

@@ -6,12 +6,14 @@ mod cluster;
 mod executions;
 mod files;
 mod group;
+mod spark;
 mod switches;
 
 pub(crate) use autoscaler::ClusterAutoscaler;
 pub(crate) use executions::{Execution, Machine};
 pub(crate) use files::WriteType;
 pub(crate) use group::{Group, ONE_ARRAY, ONE_DISK, TWO_DISKS, WITHOUT_DISKS};
+pub(crate) use spark::{Job, Placed, sample};
 pub(crate) use switches::{aws, kubectl, rules_may_not_start, under_store_holds_a_file};
 
 use std::env;
