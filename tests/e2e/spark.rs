@@ -6,7 +6,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use crate::story::{STARTUP_TAINT, drain, expect_gone, expect_joined};
-use crate::world::{Group, Job, Placed, TWO_DISKS, World, WriteType, kubectl, sample};
+use crate::world::{Group, Job, Placed, TWO_DISKS, World, WriteType, eventually, kubectl, sample};
 
 const READINGS: &str = "/case-spark/readings";
 /// How often a read is looked at until all of it comes from the cache: workers cache in the background.
@@ -125,7 +125,14 @@ async fn the_api_server_takes_every_manifest_of_the_sample() {
     // Too large for what a client would note down of it.
     kubectl(&["apply", "--server-side", "-f", &text(&schema)]);
     let kind = "customresourcedefinition/sparkapplications.sparkoperator.k8s.io";
-    kubectl(&["wait", "--for=condition=Established", kind, "--timeout=30s"]);
+    eventually(30, "the schema is in force", async || {
+        let established = "jsonpath={.status.conditions[?(@.type=='Established')].status}";
+        match kubectl(&["get", kind, "-o", established]).as_str() {
+            "True" => Ok(()),
+            other => Err(other.to_owned()),
+        }
+    })
+    .await;
     // A dry run makes no namespace for what comes after it.
     kubectl(&["create", "namespace", "spark"]);
     for name in [
