@@ -5,6 +5,11 @@ use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, CustomResourceDefinitionCondition,
+};
+use kube::Api;
+
 use crate::story::{STARTUP_TAINT, drain, expect_gone, expect_joined};
 use crate::world::{Group, Job, Placed, TWO_DISKS, World, WriteType, eventually, kubectl, sample};
 
@@ -125,11 +130,17 @@ async fn the_api_server_takes_every_manifest_of_the_sample() {
     // Too large for what a client would note down of it.
     kubectl(&["apply", "--server-side", "-f", &text(&schema)]);
     let kind = "customresourcedefinition/sparkapplications.sparkoperator.k8s.io";
+    let schemas: Api<CustomResourceDefinition> = Api::all(World::connect().await.kube);
     eventually(30, "the schema is in force", async || {
-        let established = "jsonpath={.status.conditions[?(@.type=='Established')].status}";
-        match kubectl(&["get", kind, "-o", established]).as_str() {
-            "True" => Ok(()),
-            other => Err(other.to_owned()),
+        let schema = schemas.get("sparkapplications.sparkoperator.k8s.io").await;
+        let status = schema.expect("the schema").status.unwrap_or_default();
+        let conditions = status.conditions.unwrap_or_default();
+        let established = |condition: &&CustomResourceDefinitionCondition| {
+            condition.type_ == "Established" && condition.status == "True"
+        };
+        match conditions.iter().find(established) {
+            Some(_) => Ok(()),
+            None => Err(conditions),
         }
     })
     .await;
