@@ -5,8 +5,13 @@ use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, CustomResourceDefinitionCondition,
+};
+use kube::Api;
+
 use crate::story::{STARTUP_TAINT, drain, expect_gone, expect_joined};
-use crate::world::{Group, Job, Placed, TWO_DISKS, World, WriteType, kubectl, sample};
+use crate::world::{Group, Job, Placed, TWO_DISKS, World, WriteType, eventually, kubectl, sample};
 
 const READINGS: &str = "/case-spark/readings";
 /// How often a read is looked at until all of it comes from the cache: workers cache in the background.
@@ -125,7 +130,20 @@ async fn the_api_server_takes_every_manifest_of_the_sample() {
     // Too large for what a client would note down of it.
     kubectl(&["apply", "--server-side", "-f", &text(&schema)]);
     let kind = "customresourcedefinition/sparkapplications.sparkoperator.k8s.io";
-    kubectl(&["wait", "--for=condition=Established", kind, "--timeout=30s"]);
+    let schemas: Api<CustomResourceDefinition> = Api::all(World::connect().await.kube);
+    eventually(30, "the schema is in force", async || {
+        let schema = schemas.get("sparkapplications.sparkoperator.k8s.io").await;
+        let status = schema.expect("the schema").status.unwrap_or_default();
+        let conditions = status.conditions.unwrap_or_default();
+        let established = |condition: &&CustomResourceDefinitionCondition| {
+            condition.type_ == "Established" && condition.status == "True"
+        };
+        match conditions.iter().find(established) {
+            Some(_) => Ok(()),
+            None => Err(conditions),
+        }
+    })
+    .await;
     // A dry run makes no namespace for what comes after it.
     kubectl(&["create", "namespace", "spark"]);
     for name in [

@@ -17,18 +17,19 @@ from .paths import CHECKOUT, Paths, world_directory
 
 _SETTINGS = CHECKOUT / "samples" / "spark" / "survive-a-drain.conf"
 _ADDRESS = "127.0.0.1"
+# As for Alluxio's JVMs (alluxio/jvm.py), but for the direct memory: Spark wants more than 200 MB of it.
+_FLAGS = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xss512k -XX:-UsePerfData"
 
 
 def settings(directory: Path, client: Path, masters: str) -> dict[str, str]:
     """What this machine has other than a cluster; the rest is of survive-a-drain.conf."""
-    flags = " ".join(jvm.SMALL)
     return {
         # Executors that are processes of their own, one core each; less memory is refused.
         "spark.master": "local-cluster[2,1,512]",
         "spark.driver.memory": "512m",
         "spark.executor.memory": "512m",
-        "spark.driver.extraJavaOptions": flags,
-        "spark.executor.extraJavaOptions": flags,
+        "spark.driver.extraJavaOptions": _FLAGS,
+        "spark.executor.extraJavaOptions": _FLAGS,
         "spark.driver.bindAddress": _ADDRESS,
         "spark.driver.host": _ADDRESS,
         "spark.ui.enabled": "false",

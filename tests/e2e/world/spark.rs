@@ -68,7 +68,7 @@ impl Job {
     /// Waits until the job has told so many of those steps.
     async fn tells(&mut self, step: &str, count: usize) {
         eventually(
-            240,
+            360,
             &format!("the job has told {count} times: {step}"),
             async || {
                 let told = self.told(step).len();

@@ -26,7 +26,7 @@ IMAGE_USER_NAME = "alluxio"
 
 # C1 only and the serial collector: what these JVMs spend their time on is starting, and on two cores a second
 # compiler or collector thread takes it from the others.
-SMALL = (
+_SMALL = (
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
     "-Xss512k",
@@ -66,7 +66,7 @@ class Runtime:
         archive = [f"-XX:SharedArchiveFile={self.archive}", "-Xshare:auto"] if self.archive else []
         return [
             java(),
-            *SMALL,
+            *_SMALL,
             f"-Xmx{heap_mb}m",
             *archive,
             *flags,
