@@ -133,11 +133,10 @@ bare_cases() (
     return $status
 )
 
-# A cluster of the sample dev. Of its add-ons, none can be run here.
+# A cluster of the sample dev.
 dev_cases() (
     export TIDEGATE_WORLD="$dev_world"
-    python3 -m world up --sample dev --parameters '{"BootstrapOnCompletion": "true", "AddOns": "none"}' &&
-        eval "$(python3 -m world env)" && rust --profile world --workspace -E "binary(e2e) & ($dev)"
+    python3 -m world up --sample dev && eval "$(python3 -m world env)" && rust --profile world --workspace -E "binary(e2e) & ($dev)"
     status=$?
     python3 -m world down
     return $status

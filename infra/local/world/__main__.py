@@ -35,6 +35,8 @@ LOCAL_PARAMETERS = {
     # Worlds are made for groups that come later, or never: it is started by hand.
     "BootstrapOnCompletion": "false",
 }
+# In a world of a sample. Its groups are there first, so the stack sets the cluster up by itself; its add-ons cannot be run here.
+SAMPLE_PARAMETERS = {"BootstrapOnCompletion": "true", "AddOns": "none"}
 DEFAULT_GROUPS = "nvme-nodes"
 # Two disks of 300 GB as an array are one of 600 GB.
 DEFAULT_LAYOUTS = "1x300g,1x600g,2x300g"
@@ -70,7 +72,7 @@ def main() -> int:
     settings = Settings(
         tuple(options.groups.split(",")),
         tuple(options.layouts.split(",")),
-        LOCAL_PARAMETERS | options.parameters,
+        LOCAL_PARAMETERS | (SAMPLE_PARAMETERS if chosen else {}) | options.parameters,
         options.bare,
         chosen,
     )
