@@ -6,4 +6,5 @@ mod listing;
 mod nodes;
 mod pods;
 mod script;
+mod teardown;
 mod volumes;
