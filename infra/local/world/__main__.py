@@ -64,6 +64,7 @@ def main() -> int:
         tuple(options.layouts.split(",")),
         LOCAL_PARAMETERS | options.parameters,
         options.bare,
+        options.cluster_stack,
     )
     return _run(paths, tools, settings) if options.command == "run" else _up(paths, tools)
 
@@ -85,6 +86,7 @@ def _options() -> argparse.Namespace:
             command.add_argument("--groups", default=DEFAULT_GROUPS, help="Auto Scaling groups that the stack looks after")
             command.add_argument("--layouts", default=DEFAULT_LAYOUTS, help="disk layouts that get Alluxio workers")
             command.add_argument("--bare", action="store_true", help="set nothing up in the cluster and on the group")
+            command.add_argument("--cluster-stack", help="with --bare: the cluster is of a CloudFormation stack of that name")
             command.add_argument("--parameters", type=_parameters, default={}, help="JSON object: parameters of the stack")
         if name == "apiserver":
             command.add_argument("action", choices=("stop", "start"))

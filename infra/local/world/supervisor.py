@@ -48,6 +48,9 @@ class Settings:
     bare: bool = False
     """Nothing is set up in the cluster or on the group: the stack's own cluster-bootstrap is to do that. The group is that
     of a managed node group of the first name, and EKS names it."""
+    cluster_stack: str | None = None
+    """The cluster, its node group and network are those of a CloudFormation stack of that name, and the functions are in
+    that network."""
 
 
 class World:
@@ -112,12 +115,14 @@ class World:
         subnets = list(_get(f"{aws}/local-api/health")["subnets"].values())
         groups.make_launch_templates(aws, REGION)
         first, *others = self._settings.groups
+        own: dict[str, str] = {}
         if self._settings.bare:
             first = groups.make_node_group(aws, REGION, CLUSTER, subnets, first)
+            own = self._own_stack(aws, subnets)
         else:
             self._apply_manifests(plane, alluxio["master"])
             groups.make(aws, REGION, CLUSTER, subnets, first)
-        self._deploy(aws, alluxio["master"], [first, *others])
+        self._deploy(aws, alluxio["master"], [first, *others], own)
         self._say("nodes")
         player_told = self._paths.world / "nodes" / "player.json"
         player_told.unlink(missing_ok=True)
@@ -146,12 +151,25 @@ class World:
         rendered.write_text(done.stdout)
         plane.apply(rendered)
 
-    def _deploy(self, aws: str, master: str, group_names: list[str]) -> None:
+    def _own_stack(self, aws: str, subnets: list[str]) -> dict[str, str]:
+        """What the functions' stack is told of the cluster's."""
+        name = self._settings.cluster_stack
+        if name is None:
+            return {}
+        _post(f"{aws}/local-api/cluster-stack", {"name": name})
+        return {
+            "ClusterStackName": name,
+            "SubnetIds": ",".join(subnets),
+            "SecurityGroupIds": groups.security_group(aws, REGION, subnets[0]),
+        }
+
+    def _deploy(self, aws: str, master: str, group_names: list[str], own: dict[str, str]) -> None:
         parameters = {
             "ClusterName": CLUSTER,
             "AutoScalingGroupNames": ",".join(group_names),
             "AlluxioMasters": master,
             "Architecture": "x86_64" if os.uname().machine == "x86_64" else "arm64",
+            **own,
             **self._settings.parameters,
         }
         template = CHECKOUT / "infra" / "template.yaml"
