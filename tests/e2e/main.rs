@@ -10,6 +10,7 @@
 mod bootstrap;
 mod by_hand;
 mod claims;
+mod destroy;
 mod drain;
 mod drift;
 mod drift_left;
