@@ -9,8 +9,9 @@ ENVIRONMENT is one of samples/samconfig.toml, such as prod or dev; `cluster` rea
 cluster's stack is named like the functions' with "-cluster" after it. `functions` needs no such stack where samconfig.toml
 names the Auto Scaling groups, subnets and security groups of a cluster that is there already.
 
-`destroy` takes the lifecycle hooks off the groups, then the functions' stack, then the cluster's. What only a cache holds
-would be lost with it, so with a cluster's stack it asks for groups without instances: an instance that leaves is drained.
+`destroy` has cluster-destroy say what would be lost, save every cache, and take away what is in the cluster and the
+cluster's own stack; then it deletes the functions' stack, and proves that nothing is left. A cluster without a stack of ours
+stays.
 Settings of your own need not be kept in this checkout: TIDEGATE_SAMPLES names another directory with samconfig.toml and
 cluster/. Needs the AWS CLI and the SAM CLI.
 """
@@ -22,6 +23,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,8 @@ SAMPLES = Path(os.environ.get("TIDEGATE_SAMPLES", CHECKOUT / "samples"))
 FROM_CLUSTER = ("AutoScalingGroupNames", "SubnetIds", "SecurityGroupIds")
 # What it tells beside them, where Alluxio has a bucket.
 IF_TOLD = ("AlluxioRoleArn", "RootUfs")
+# Between two looks at an execution.
+PAUSE_SECONDS = float(os.environ.get("TIDEGATE_PAUSE_SECONDS", "5"))
 
 
 class Refused(Exception):
@@ -140,7 +144,8 @@ def deploy_functions(environment: Environment, given: dict[str, str]) -> None:
                 f"the stack {environment.cluster_stack} has made the cluster {told['ClusterName']!r}: expected ClusterName "
                 f"{parameters['ClusterName']!r}"
             )
-        parameters = {name: told[name] for name in (*missing, *IF_TOLD) if name in told} | parameters
+        own = {"ClusterStackName": environment.cluster_stack}
+        parameters = own | {name: told[name] for name in (*missing, *IF_TOLD) if name in told} | parameters
         if "AutoScalingGroupNames" in missing:
             parameters["AutoScalingGroupNames"] = ",".join(groups_of(environment, told["NodeGroupName"]))
             if told.get("DiskLayout") == "pv-raid":
@@ -171,16 +176,86 @@ def destroy(environment: Environment, confirm: str, accept_data_loss: bool) -> N
     functions, cluster = environment.look_up(environment.stack), environment.look_up(environment.cluster_stack)
     if functions is None and cluster is None:
         raise Refused(f"there is neither a stack {environment.stack} nor {environment.cluster_stack} in {environment.region}")
-    if cluster is not None and not accept_data_loss:
-        expect_no_instances(environment, outputs(cluster)["NodeGroupName"])
     if functions is not None:
-        # Nobody would answer them any more: each launch and each end of an instance would wait for its whole time.
-        remove_hooks(environment, {each["ParameterKey"]: each["ParameterValue"] for each in functions["Parameters"]})
+        empty(environment, functions, accept_data_loss)
         run("sam", "delete", "--no-prompts", "--stack-name", environment.stack, "--region", environment.region)
-    if cluster is not None:
+    elif not accept_data_loss:
+        # Nobody is there to save them.
+        expect_no_instances(environment, outputs(cluster)["NodeGroupName"])
+    if environment.look_up(environment.cluster_stack) is not None:
         environment.aws("cloudformation", "delete-stack", "--stack-name", environment.cluster_stack)
         print(f"the stack {environment.cluster_stack} is being deleted, which takes about a quarter of an hour", flush=True)
         environment.aws("cloudformation", "wait", "stack-delete-complete", "--stack-name", environment.cluster_stack)
+    expect_nothing_left(environment)
+
+
+def empty(environment: Environment, functions: dict[str, Any], accept_data_loss: bool) -> None:
+    """Has cluster-destroy do what it does; ends when it has."""
+    machine = outputs(functions).get("ClusterDestroyArn")
+    if machine is None:
+        if not accept_data_loss:
+            raise Refused(
+                f"the stack {environment.stack} has no cluster-destroy that would save what only caches hold: make deploy first, or "
+                "give the caches up by --accept-data-loss"
+            )
+        # Nobody would answer them any more: each launch and each end of an instance would wait for its whole time.
+        remove_hooks(environment, {each["ParameterKey"]: each["ParameterValue"] for each in functions["Parameters"]})
+        return
+    plan = execute(environment, machine, {"cluster": environment.cluster, "plan": True})
+    show(plan)
+    given = {"cluster": environment.cluster, "confirm": environment.cluster}
+    execute(environment, machine, given | ({"acceptDataLoss": True} if accept_data_loss else {}))
+
+
+def show(output: dict[str, Any]) -> None:
+    plan = output.get("plan") or {}
+    print(f"plan: {output['reason']}", flush=True)
+    for title, lines in {"not saved": "lostFiles", "in the way": "hinders", "would": "would"}.items():
+        for line in plan.get(lines, []):
+            print(f"  {title}: {line}", flush=True)
+
+
+def execute(environment: Environment, machine: str, given: dict[str, Any]) -> dict[str, Any]:
+    """The output of an execution; says what its function says, each time that it is something else."""
+    started = environment.aws("stepfunctions", "start-execution", "--state-machine-arn", machine, "--input", json.dumps(given))
+    arn = started["executionArn"]
+    print(f"{arn.rsplit(':', 2)[-2]} has begun: {arn}", flush=True)
+    said = ""
+    while True:
+        found = environment.aws("stepfunctions", "describe-execution", "--execution-arn", arn)
+        if found["status"] == "SUCCEEDED":
+            return json.loads(found["output"])
+        if found["status"] != "RUNNING":
+            raise Refused(f"{arn} has ended as {found.get('error', found['status'])}: {found.get('cause', 'no cause was told')}")
+        now = last_reason(environment, arn)
+        if now and now != said:
+            print(now, flush=True)
+            said = now
+        time.sleep(PAUSE_SECONDS)
+
+
+def last_reason(environment: Environment, arn: str) -> str:
+    """What the function said last, or the state that the execution is in."""
+    newest = ("--reverse-order", "--max-items", "20", "--execution-arn", arn)
+    for event in environment.aws("stepfunctions", "get-execution-history", *newest)["events"]:
+        details = event.get("stateExitedEventDetails") or event.get("stateEnteredEventDetails") or {}
+        if event["type"].endswith("Exited") and details.get("name") == "DestroyCluster":
+            return str(json.loads(details["output"]).get("reason", ""))
+        if details.get("name") == "WaitForStack":
+            return f"the stack {environment.cluster_stack} is being deleted"
+    return ""
+
+
+def expect_nothing_left(environment: Environment) -> None:
+    left = [stack for stack in (environment.stack, environment.cluster_stack) if environment.look_up(stack) is not None]
+    prefixes = (f"/aws/lambda/{environment.stack}", f"/aws/vendedlogs/states/{environment.stack}")
+    for prefix in prefixes:
+        groups = environment.aws("logs", "describe-log-groups", "--log-group-name-prefix", prefix)["logGroups"]
+        # Another environment's may begin alike.
+        left += [group["logGroupName"] for group in groups if group["logGroupName"] == prefix]
+    if left:
+        raise Refused(f"left in {environment.region}: {', '.join(left)}")
+    print(f"nothing is left of {environment.cluster}", flush=True)
 
 
 def expect_no_instances(environment: Environment, node_group: str) -> None:
@@ -189,10 +264,8 @@ def expect_no_instances(environment: Environment, node_group: str) -> None:
     left = [instance["InstanceId"] for group in described["AutoScalingGroups"] for instance in group["Instances"]]
     if left:
         raise Refused(
-            f"the node group {node_group} has instances ({', '.join(left)}), and what only their caches hold would be lost. Let "
-            f"them be drained first: aws eks update-nodegroup-config --region {environment.region} --cluster-name "
-            f"{environment.cluster} --nodegroup-name {node_group} --scaling-config minSize=0,desiredSize=0; or give the caches up "
-            "by --accept-data-loss"
+            f"the node group {node_group} has instances ({', '.join(left)}), what only their caches hold would be lost, and the "
+            "functions that would save it are not there: make deploy first; or give the caches up by --accept-data-loss"
         )
 
 

@@ -21,10 +21,13 @@ lonely_world="$PWD/.world-tests-alone"
 # One in which nothing is set up yet, and one in which the masters are to be pods.
 bare_world="$PWD/.world-tests-bare"
 dev_world="$PWD/.world-tests-dev"
+# One that is set up and then taken away, stack and all.
+ending_world="$PWD/.world-tests-ending"
 # As in tests/nextest.toml.
 lonely='test(/^(outages|retention|drift|drift_left|spark)::/) | test(never_persisted) | test(redriven)'
 bare='test(/^bootstrap::/)'
 dev='test(/^samples::dev/)'
+ending='test(/^destroy::/)'
 export PYTHONPATH="$PWD/infra/local" PYTHONDONTWRITEBYTECODE=1
 export SAM_CLI_TELEMETRY=0 AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION=us-west-2 NO_COLOR=1
 logs="$PWD/target/test-logs"
@@ -142,6 +145,17 @@ dev_cases() (
     return $status
 )
 
+# A cluster of a stack of ours, which is set up and then destroyed.
+ending_cases() (
+    export TIDEGATE_WORLD="$ending_world"
+    python3 -m world up --bare --cluster-stack tidegate-cluster \
+        --parameters '{"BootstrapOnCompletion": "true", "DestroyLimitSeconds": "600", "WorkerListRefreshSeconds": "10"}' &&
+        eval "$(python3 -m world env)" && rust --profile world --workspace -E "binary(e2e) & ($ending)"
+    status=$?
+    python3 -m world down
+    return $status
+)
+
 # The cases that run alone, in a world of their own.
 lonely_cases() (
     export TIDEGATE_WORLD="$lonely_world"
@@ -154,6 +168,7 @@ worlds_down() {
     TIDEGATE_WORLD="$lonely_world" python3 -m world down
     TIDEGATE_WORLD="$bare_world" python3 -m world down
     TIDEGATE_WORLD="$dev_world" python3 -m world down
+    TIDEGATE_WORLD="$ending_world" python3 -m world down
 }
 
 interrupted() {
@@ -197,11 +212,12 @@ if run world-up world_up; then
     eval "$(python3 -m world env)"
     run adapters rust --profile world --workspace -E 'binary(real_alluxio) | binary(real_api_server)' --run-ignored only
     # Two and the one that runs alone are what two cores start the JVMs of in time.
-    run end-to-end rust --profile world --test-threads 2 --workspace -E "binary(e2e) - ($lonely) - ($bare) - ($dev)"
+    run end-to-end rust --profile world --test-threads 2 --workspace -E "binary(e2e) - ($lonely) - ($bare) - ($dev) - ($ending)"
 fi
 await end-to-end-alone
 run end-to-end-bare bare_cases
 run end-to-end-dev dev_cases
-run rights python3 -m rights "$TIDEGATE_WORLD" "$lonely_world" "$bare_world" "$dev_world"
+run end-to-end-ending ending_cases
+run rights python3 -m rights "$TIDEGATE_WORLD" "$lonely_world" "$bare_world" "$dev_world" "$ending_world"
 finish
 exit $((failed > 0))

@@ -18,12 +18,13 @@ pub(crate) struct Machine {
 }
 
 /// All state machines.
-pub(crate) fn machines() -> [Machine; 4] {
+pub(crate) fn machines() -> [Machine; 5] {
     [
         machine(Direction::Join),
         machine(Direction::Drain),
         drift_check(),
         cluster_bootstrap(),
+        cluster_destroy(),
     ]
 }
 
@@ -35,6 +36,11 @@ pub(crate) fn drift_check() -> Machine {
 /// The state machine that sets a cluster up.
 pub(crate) fn cluster_bootstrap() -> Machine {
     of_the_cluster("statemachine/cluster-bootstrap.asl.json", "ClusterBootstrap")
+}
+
+/// The state machine that takes a cluster away.
+pub(crate) fn cluster_destroy() -> Machine {
+    of_the_cluster("statemachine/cluster-destroy.asl.json", "ClusterDestroy")
 }
 
 /// A state machine that no hook waits for.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use tidegate_domain::outcome::{BootstrapOutcome, CheckOutcome};
+use tidegate_domain::outcome::{BootstrapOutcome, CheckOutcome, DestroyOutcome};
 
 use crate::definition::{Scope, machines};
 use crate::repository::{read, root};
@@ -15,15 +15,18 @@ const PAGE: &str = "docs/operations.md";
 
 /// The outcomes that executions end in, and the errors that they fail with.
 fn endings() -> BTreeSet<String> {
-    // Those of the drift check and of setting up are their function's own; `failed` stands for a function that has none.
-    // `applied` and `waiting` end nothing.
+    // Those of the drift check, of setting up and of destroying are their function's own; `failed` stands for a function
+    // that has none. `applied`, `waiting`, `foreseen` and `emptied` end nothing.
     let set_up = BootstrapOutcome::ALL.iter().copied();
     let set_up = set_up.filter(|outcome| !matches!(*outcome, "applied" | "waiting"));
+    let destroyed = DestroyOutcome::ALL.iter().copied();
+    let destroyed = destroyed.filter(|outcome| !matches!(*outcome, "foreseen" | "waiting" | "emptied"));
     let mut found: BTreeSet<_> = CheckOutcome::ALL
         .iter()
         .copied()
         .chain(["failed"])
         .chain(set_up)
+        .chain(destroyed)
         .map(str::to_owned)
         .collect();
     for machine in machines() {

@@ -52,11 +52,18 @@ impl Ending {
     pub(crate) fn told(&self) -> Value {
         let calls = self.calls("putEvents");
         assert!(!calls.is_empty(), "{}: no outcome event: {self:#?}", self.file);
-        let entry = &calls[0]["Entries"][0];
+        // A plan may be told before it is carried out.
+        let is_plan = |call: &&&Value| {
+            let kind = call["Entries"][0]["DetailType"].as_str();
+            kind.is_some_and(|kind| kind.ends_with(" Plan"))
+        };
+        let call = calls.iter().find(|call| !is_plan(call));
+        let entry = &call.expect("an outcome event")["Entries"][0];
         let kind = match self.file {
             file if file.contains("join") => "Node Join Outcome",
             file if file.contains("drift") => "Drift Check Completed",
             file if file.contains("bootstrap") => "Cluster Bootstrap Outcome",
+            file if file.contains("destroy") => "Cluster Destroy Outcome",
             _ => "Node Drain Outcome",
         };
         assert_eq!(entry["Source"], "tidegate", "{}: {entry}", self.file);
@@ -90,7 +97,7 @@ impl Ending {
         );
         match &self.result {
             Ok(output) => {
-                let attention = matches!(outcome, "stalled" | "incomplete");
+                let attention = matches!(outcome, "stalled" | "incomplete" | "refused");
                 assert!(!attention, "{}: {outcome} must fail the execution", self.file);
                 assert_eq!(output["outcome"], outcome, "{}", self.file);
                 assert_eq!(output["reason"], told["reason"], "{}", self.file);

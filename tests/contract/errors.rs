@@ -35,7 +35,12 @@ pub(crate) const LAMBDA_ERRORS: [&str; 14] = [
 /// For what a person typed.
 const FOR_INPUT: &str = "InvalidInput";
 /// The functions that read it.
-const READ_INPUT: [&str; 3] = ["resolve-node", "check-drift", "bootstrap-cluster"];
+const READ_INPUT: [&str; 4] = [
+    "resolve-node",
+    "check-drift",
+    "bootstrap-cluster",
+    "destroy-cluster",
+];
 
 /// Whether a name is one of AWS's or of Step Functions' own.
 fn foreign(name: &str) -> bool {
@@ -158,7 +163,7 @@ fn a_call_of_aws_that_fails_does_not_end_the_execution() {
                 Some("eventbridge:listRules") => {
                     ("EventBridge", vec!["EventBridge.ResourceNotFoundException"])
                 }
-                Some("eventbridge:enableRule") => (
+                Some("eventbridge:enableRule" | "eventbridge:disableRule") => (
                     "EventBridge",
                     vec![
                         "EventBridge.ConcurrentModificationException",
@@ -191,6 +196,34 @@ fn a_call_of_aws_that_fails_does_not_end_the_execution() {
                         "Sfn.StateMachineDeletingException",
                         "Sfn.StateMachineDoesNotExistException",
                         "Sfn.ValidationException",
+                    ],
+                ),
+                Some("cloudformation:describeStacks") => ("CloudFormation", vec![]),
+                Some("cloudformation:deleteStack") => (
+                    "CloudFormation",
+                    vec!["CloudFormation.TokenAlreadyExistsException"],
+                ),
+                Some("cloudwatchlogs:deleteLogGroup") => (
+                    "CloudWatchLogs",
+                    vec![
+                        "CloudWatchLogs.InvalidParameterException",
+                        "CloudWatchLogs.OperationAbortedException",
+                        "CloudWatchLogs.ResourceNotFoundException",
+                        "CloudWatchLogs.ServiceUnavailableException",
+                    ],
+                ),
+                Some("lambda:updateFunctionConfiguration") => (
+                    "Lambda",
+                    vec![
+                        "Lambda.CodeSigningConfigNotFoundException",
+                        "Lambda.CodeVerificationFailedException",
+                        "Lambda.InvalidCodeSignatureException",
+                        "Lambda.InvalidParameterValueException",
+                        "Lambda.PreconditionFailedException",
+                        "Lambda.ResourceConflictException",
+                        "Lambda.ResourceNotFoundException",
+                        "Lambda.ServiceException",
+                        "Lambda.TooManyRequestsException",
                     ],
                 ),
                 Some(other) => panic!("{}: which errors has {other}? Name them here", machine.file),

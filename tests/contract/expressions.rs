@@ -7,8 +7,8 @@ use tidegate_domain::error::ErrorName;
 use crate::definition::machines;
 use crate::ending::Ending;
 use crate::{
-    bootstrap, claims, drain, drain_by_hand, drain_in_trouble, drift_check, join, join_in_trouble, plans,
-    several,
+    bootstrap, claims, destroy, drain, drain_by_hand, drain_in_trouble, drift_check, join, join_in_trouble,
+    plans, several,
 };
 
 fn joins() -> Vec<Ending> {
@@ -65,6 +65,7 @@ fn each_expression_is_evaluated_in_a_walk_and_comes_to_a_value_of_the_right_kind
         .chain(drains())
         .chain(drift_check::all())
         .chain(bootstrap::all())
+        .chain(destroy::all())
         .chain(several::all())
         .collect();
     for ending in &endings {

@@ -9,8 +9,8 @@ use crate::repository::{self, functions, pascal_case, root};
 use crate::template::{properties, template};
 
 const TEMPLATE: &str = "infra/template.yaml";
-/// The function that applies every other's rights in the cluster.
-const BRINGS_RIGHTS: &str = "bootstrap-cluster";
+/// The functions that apply every other's rights in the cluster, and take them away: they cannot rest on any of these.
+const BEYOND_RIGHTS: [&str; 2] = ["bootstrap-cluster", "destroy-cluster"];
 
 #[test]
 fn each_function_is_called_by_a_state_of_its_name_or_by_whom_the_template_permits() {
@@ -172,8 +172,8 @@ fn a_function_has_rights_in_the_cluster_exactly_where_it_talks_to_kubernetes() {
             main.contains("tidegate_wiring::in_cluster("),
             main.contains("tidegate_wiring::cluster(") || main.contains("tidegate_wiring::connect("),
         );
-        // It brings the rights, so it has those that EKS gives (the next test).
-        if function == BRINGS_RIGHTS {
+        // They have rights that EKS gives (the next test).
+        if BEYOND_RIGHTS.contains(&function.as_str()) {
             continue;
         }
         let talks = told || asks;
@@ -215,7 +215,7 @@ fn a_function_may_look_for_masters_in_the_cluster_exactly_where_it_talks_to_allu
     for function in functions() {
         let main = repository::read(&format!("functions/{function}/src/main.rs"));
         let rules = format!("functions/{function}/rbac.yaml");
-        if function == BRINGS_RIGHTS || !root().join(&rules).exists() {
+        if !root().join(&rules).exists() {
             continue;
         }
         let objects = repository::yaml(&rules);
@@ -238,12 +238,12 @@ fn a_function_may_look_for_masters_in_the_cluster_exactly_where_it_talks_to_allu
 }
 
 #[test]
-fn what_brings_the_rights_has_those_of_eks_and_no_other_function_has() {
+fn what_brings_the_rights_or_takes_them_away_has_those_of_eks_and_no_other_function_has() {
     let template = template();
     for function in functions() {
         let entry = &template["Resources"][format!("{}AccessEntry", pascal_case(&function))]["Properties"];
         let policies = &entry["AccessPolicies"];
-        if function != BRINGS_RIGHTS {
+        if !BEYOND_RIGHTS.contains(&function.as_str()) {
             assert!(policies.is_null(), "{TEMPLATE}: {function} has {policies}");
             continue;
         }

@@ -6,6 +6,8 @@ use crate::definition::{Machine, Scope, State, machines};
 
 /// Seconds that a lifecycle hook lasts at the longest.
 const LONGEST_HOOK: u64 = 172_800;
+/// Seconds that saving the caches of a whole cluster may take, and deleting its stack after that.
+const LONGEST_DESTROY: u64 = 36_000 + 4 * 3_600;
 /// Seconds after which a machine must have given up, whatever happens: the longest hook and a few hours.
 const LONGEST_MACHINE: u64 = LONGEST_HOOK + 4 * 3_600;
 
@@ -16,6 +18,8 @@ fn a_machine_outlasts_the_longest_hook_and_not_much_more() {
         let holds_a_hook = machine.definition["States"]["CompleteHook"].is_object();
         let range = if holds_a_hook {
             LONGEST_HOOK..=LONGEST_MACHINE
+        } else if machine.resource == "ClusterDestroy" {
+            36_000 + 7_200..=LONGEST_DESTROY
         } else {
             300..=3_600
         };

@@ -10,6 +10,7 @@ mod answers;
 mod bootstrap;
 mod claims;
 mod definition;
+mod destroy;
 mod documents;
 mod drain;
 mod drain_by_hand;

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use tidegate_domain::outcome::{
-    BootstrapOutcome, CheckOutcome, ChooseOutcome, CordonOutcome, DrainOutcome, EvictOutcome, LabelOutcome,
-    ResolveOutcome, RetireOutcome, VolumesOutcome, WorkerOutcome,
+    BootstrapOutcome, CheckOutcome, ChooseOutcome, CordonOutcome, DestroyOutcome, DrainOutcome, EvictOutcome,
+    LabelOutcome, ResolveOutcome, RetireOutcome, VolumesOutcome, WorkerOutcome,
 };
 
 use crate::definition::{Scope, list, machines};
@@ -26,6 +26,7 @@ fn outcomes(function: &str) -> &'static [&'static str] {
         "retire-worker" => RetireOutcome::ALL,
         "check-drift" => CheckOutcome::ALL,
         "bootstrap-cluster" => BootstrapOutcome::ALL,
+        "destroy-cluster" => DestroyOutcome::ALL,
         other => panic!("{other} is new: name its outcomes in {SOURCE} and here"),
     }
 }

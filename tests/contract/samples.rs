@@ -67,7 +67,26 @@ fn each_sample_input_is_one_that_its_state_machine_understands() {
 }
 
 fn of_the_cluster(path: &str) -> bool {
-    path.contains("cluster-bootstrap") || path.contains("stack-completed")
+    path.contains("cluster-") || path.contains("stack-completed")
+}
+
+#[test]
+fn the_sample_inputs_of_a_destroy_are_understood_for_the_cluster_that_they_name() {
+    let inputs: Vec<_> = samples("samples/executions")
+        .into_iter()
+        .filter(|(path, _)| path.contains("cluster-destroy"))
+        .collect();
+    assert_eq!(inputs.len(), 2, "a plan, and the destroy itself");
+    for (path, input) in inputs {
+        let named = input["cluster"].as_str().unwrap_or_default();
+        let request = tidegate_domain::destroy::Request::read(&input, named).expect("understood");
+        assert_eq!(request.plan, path.contains("plan"), "{path}");
+        assert!(!request.accept_data_loss, "{path}: nobody copies that by mistake");
+        assert!(
+            tidegate_domain::destroy::Request::read(&input, "another").is_err(),
+            "{path}"
+        );
+    }
 }
 
 #[test]
@@ -75,7 +94,7 @@ fn the_sample_inputs_of_setting_up_are_understood() {
     let inputs: Vec<_> = samples("samples/executions")
         .into_iter()
         .chain(samples("samples/events"))
-        .filter(|(path, _)| of_the_cluster(path))
+        .filter(|(path, _)| path.contains("cluster-bootstrap") || path.contains("stack-completed"))
         .collect();
     assert_eq!(inputs.len(), 2, "a plan, and the event of a stack");
     for (path, input) in inputs {

@@ -78,6 +78,10 @@ fn a_machine_may_call_its_own_functions_and_actions_and_nothing_else() {
             .flat_map(|policy| list(&policy["PolicyDocument"], "Statement"))
         {
             for action in one_or_many(&statement["Action"]) {
+                // A role is handed on with the call that hands it on.
+                if action == "iam:PassRole" {
+                    continue;
+                }
                 if action == "lambda:InvokeFunction" {
                     let resources = one_or_many(&statement["Resource"]);
                     callable.extend(resources.iter().map(|arn| arn["Fn::GetAtt"][0].to_string()));
@@ -109,6 +113,7 @@ fn a_machine_may_call_its_own_functions_and_actions_and_nothing_else() {
             // The service's name in IAM is not that of its SDK.
             .map(|action| {
                 let action = action.replace("eventbridge:", "events:");
+                let action = action.replace("cloudwatchlogs:", "logs:");
                 action.replace("sfn:", "states:").to_lowercase()
             })
             .collect();
@@ -241,6 +246,75 @@ fn the_drift_check_knows_every_rule_of_the_stack_by_its_name() {
         known, rules,
         "RULE_NAMES of CheckDriftFunction (left) and the rules in {FILE} (right) differ"
     );
+}
+
+#[test]
+fn every_function_in_the_network_is_taken_out_of_it_before_the_network_goes() {
+    let template = template();
+    let given = &properties(&template, "ClusterDestroy")["DefinitionSubstitutions"]["NetworkedFunctions"];
+    let named: BTreeSet<_> = given["Fn::If"][1]["Fn::Join"][1]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|function| function["Ref"].as_str().map(ToOwned::to_owned))
+        .collect();
+    let networked: BTreeSet<_> = functions()
+        .iter()
+        .map(|function| format!("{}Function", pascal_case(function)))
+        .filter(|resource| !properties(&template, resource)["VpcConfig"].is_null())
+        .collect();
+    assert_eq!(
+        named, networked,
+        "NetworkedFunctions of ClusterDestroy (left) and the functions with a VpcConfig (right) in {FILE} differ"
+    );
+}
+
+#[test]
+fn only_cloudformation_takes_the_role_that_may_delete_and_it_is_handed_on_for_one_stack() {
+    let template = template();
+    let role = properties(&template, "ClusterDeletionRole");
+    let trust = &role["AssumeRolePolicyDocument"]["Statement"];
+    assert_eq!(
+        trust[0]["Principal"],
+        json!({ "Service": "cloudformation.amazonaws.com" })
+    );
+    assert_eq!(trust.as_array().map(Vec::len), Some(1));
+    let statements = &properties(&template, "ClusterDestroyRole")["Policies"][0]["PolicyDocument"];
+    let of = |action: &str| {
+        list(statements, "Statement")
+            .find(|statement| statement["Action"] == action)
+            .unwrap_or_else(|| panic!("{FILE}: nothing allows {action}"))
+    };
+    assert_eq!(
+        of("iam:PassRole")["Condition"],
+        json!({ "StringEquals": { "iam:PassedToService": "cloudformation.amazonaws.com" } })
+    );
+    let delete = of("cloudformation:DeleteStack");
+    let stack = delete["Resource"]["Fn::Sub"].as_str().unwrap_or_default();
+    assert!(stack.ends_with(":stack/${ClusterStackName}/*"), "{stack}");
+    assert!(delete["Condition"]["ArnEquals"]["cloudformation:RoleArn"].is_object());
+}
+
+#[test]
+fn nothing_but_a_person_starts_a_destroy() {
+    let template = template();
+    let resources = template["Resources"].as_object().into_iter().flatten();
+    for (name, resource) in resources {
+        let kind = resource["Type"].as_str().unwrap_or_default();
+        let starts = matches!(
+            kind,
+            "AWS::Events::Rule" | "AWS::Scheduler::Schedule" | "AWS::IAM::Role"
+        );
+        let text = resource.to_string();
+        assert!(
+            !(starts && (text.contains("\"ClusterDestroy\"") || text.contains("cluster-destroy:"))),
+            "{FILE}: {name} may start cluster-destroy"
+        );
+        assert!(
+            resource["Properties"]["Events"].is_null(),
+            "{FILE}: {name} has events of its own"
+        );
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod autoscaler;
 mod bootstrap;
 mod by_hand;
 mod claims;
+mod destroy;
 mod drain;
 mod drift;
 mod drift_left;

@@ -365,15 +365,16 @@ def test_the_dashboard_shows_every_alarm_and_every_metric_that_a_function_tells(
 def test_the_products_functions_reach_the_cluster_under_their_groups(aws, product):
     entries = aws.admin("GET", "eks/access-entries")
     groups = {group for entry in entries for group in entry["kubernetesGroups"]}
-    # One never goes there, and one goes under a policy of EKS.
-    others = set(FUNCTIONS) - {"resolve-node", "bootstrap-cluster"}
+    # One never goes there, and two go under a policy of EKS.
+    others = set(FUNCTIONS) - {"resolve-node", "bootstrap-cluster", "destroy-cluster"}
     assert groups == {f"tidegate:{name}" for name in others}
     eks = aws.client("eks")
-    (policy,) = eks.list_associated_access_policies(
-        clusterName="tidegate", principalArn=product["outputs"]["BootstrapClusterRoleArn"]
-    )["associatedAccessPolicies"]
-    assert policy["policyArn"].endswith("/AmazonEKSClusterAdminPolicy")
-    assert policy["accessScope"]["type"] == "cluster"
+    for role in ("BootstrapClusterRoleArn", "DestroyClusterRoleArn"):
+        (policy,) = eks.list_associated_access_policies(clusterName="tidegate", principalArn=product["outputs"][role])[
+            "associatedAccessPolicies"
+        ]
+        assert policy["policyArn"].endswith("/AmazonEKSClusterAdminPolicy")
+        assert policy["accessScope"]["type"] == "cluster"
 
 
 def test_the_products_executions_are_logged(aws, product):

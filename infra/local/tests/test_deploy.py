@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import shutil
@@ -15,7 +16,8 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 GROUP = "eks-tidegate-prod-nodes-88c60da1-1ce8-6e70-b535-28efb29bcfab"
-# Notes what it was asked, and answers from a file; a stack that is not there is an error, as in the AWS CLI.
+# Notes what it was asked, and answers from a file, in which it strikes out what is deleted; a stack that is not there is an
+# error, as in the AWS CLI. An execution runs when it is looked at first, and has ended the next time.
 PLAYED = """#!{python}
 import json, os, pathlib, sys
 here = pathlib.Path(__file__).parent
@@ -24,14 +26,33 @@ with (here / "asked").open("a") as log:
     log.write(json.dumps(asked) + "\\n")
 answers = json.loads((here / "answers.json").read_text())
 key = " ".join(asked[1:3])
+exit_code = answers.get("exit " + key, 0)
+value = lambda option: asked[asked.index(option) + 1]
 if key == "cloudformation describe-stacks":
-    stack = asked[asked.index("--stack-name") + 1]
-    if stack not in answers["stacks"]:
-        sys.exit(f"An error occurred (ValidationError): Stack with id {{stack}} does not exist")
-    print(json.dumps({{"Stacks": [answers["stacks"][stack]]}}))
+    if value("--stack-name") not in answers["stacks"]:
+        sys.exit(f"An error occurred (ValidationError): Stack with id {{value('--stack-name')}} does not exist")
+    print(json.dumps({{"Stacks": [answers["stacks"][value("--stack-name")]]}}))
+elif key in ("cloudformation delete-stack", "delete --no-prompts") and not exit_code:
+    del answers["stacks"][value("--stack-name")]
+elif key == "stepfunctions start-execution":
+    given = json.loads(value("--input"))
+    name = "plan" if given.get("plan") else "destroy"
+    answers["running"] = name
+    print(json.dumps({{"executionArn": f"arn:aws:states:us-west-2:1:execution:tidegate-prod-cluster-destroy:{{name}}"}}))
+elif key == "stepfunctions describe-execution":
+    name = value("--execution-arn").rsplit(":", 1)[-1]
+    if answers["running"] == name:
+        answers["running"] = None
+        print(json.dumps({{"status": "RUNNING"}}))
+    else:
+        ended = answers["executions"][name]
+        if name == "destroy" and ended["status"] == "SUCCEEDED":
+            answers["stacks"].pop("tidegate-prod-cluster", None)
+        print(json.dumps(ended))
 elif key in answers:
     print(json.dumps(answers[key]))
-sys.exit(answers.get("exit " + key, 0))
+(here / "answers.json").write_text(json.dumps(answers))
+sys.exit(exit_code)
 """
 
 
@@ -43,13 +64,29 @@ CLUSTER_STACK = outputs(
     ClusterName="tidegate-prod", NodeGroupName="tidegate-prod-nodes", SubnetIds="subnet-1,subnet-2", SecurityGroupIds="sg-1",
     AlluxioRoleArn="arn:aws:iam::123456789012:role/alluxio", RootUfs="s3://bucket/alluxio"
 )
-FUNCTIONS_STACK = {
+MACHINE = "arn:aws:states:us-west-2:123456789012:stateMachine:tidegate-prod-cluster-destroy"
+FUNCTIONS_STACK = outputs(ClusterDestroyArn=MACHINE) | {
     "Parameters": [
         {"ParameterKey": "AutoScalingGroupNames", "ParameterValue": GROUP},
         {"ParameterKey": "JoinHookName", "ParameterValue": "tidegate-node-join"},
         {"ParameterKey": "DrainHookName", "ParameterValue": "tidegate-node-drain"},
     ]
 }
+
+
+PLAN = {
+    "outcome": "planned",
+    "reason": "4 files would be written to the under store, 1 files would be lost",
+    "plan": {"lostFiles": ["/job/_temporary/part-0 (10 bytes: never persisted)"], "would": ["delete Namespace alluxio"]},
+}
+SAID = {
+    "type": "TaskStateExited",
+    "stateExitedEventDetails": {"name": "DestroyCluster", "output": json.dumps({"reason": "2 workers are out of service"})},
+}
+
+
+def ended(output: dict[str, Any]) -> dict[str, Any]:
+    return {"status": "SUCCEEDED", "output": json.dumps(output)}
 
 
 @dataclass
@@ -63,6 +100,7 @@ class Cloud:
     def deploy(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         (self.directory / "answers.json").write_text(json.dumps(self.answers))
         environment = os.environ | {"PATH": f"{self.directory}:{os.environ['PATH']}", "TIDEGATE_SAMPLES": str(self.samples)}
+        environment["TIDEGATE_PAUSE_SECONDS"] = "0"
         environment.pop("AWS_ENDPOINT_URL", None)
         command = [sys.executable, str(CHECKOUT / "infra/deploy.py"), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
@@ -73,7 +111,11 @@ class Cloud:
 
     def changes(self) -> list[str]:
         """What was asked that changes anything, in short."""
-        return [" ".join(each[:3]) for each in self.asked() if not each[2].startswith(("describe", "wait"))]
+        return [" ".join(each[:3]) for each in self.asked() if not each[2].startswith(("describe", "get", "wait"))]
+
+    def inputs(self) -> list[dict[str, Any]]:
+        """What executions were started with."""
+        return [json.loads(each[each.index("--input") + 1]) for each in self.asked() if "start-execution" in each]
 
 
 @pytest.fixture
@@ -87,10 +129,13 @@ def cloud(tmp_path: Path) -> Cloud:
     shutil.copytree(CHECKOUT / "samples", samples)
     group = {"AutoScalingGroupName": GROUP, "Instances": []}
     answers = {
-        "stacks": {"tidegate-prod-cluster": CLUSTER_STACK, "tidegate-prod": FUNCTIONS_STACK},
+        "stacks": {"tidegate-prod-cluster": CLUSTER_STACK, "tidegate-prod": copy.deepcopy(FUNCTIONS_STACK)},
         "eks describe-nodegroup": {
             "nodegroup": {"resources": {"autoScalingGroups": [{"name": GROUP}]}, "scalingConfig": {"desiredSize": 7}}
         },
+        "executions": {"plan": ended(PLAN), "destroy": ended({"outcome": "destroyed", "reason": "nothing is left"})},
+        "stepfunctions get-execution-history": {"events": [SAID]},
+        "logs describe-log-groups": {"logGroups": []},
         "autoscaling describe-auto-scaling-groups": {"AutoScalingGroups": [group]},
         "autoscaling describe-lifecycle-hooks": {
             "LifecycleHooks": [
@@ -143,6 +188,7 @@ def test_functions_learn_of_groups_and_network_from_the_clusters_stack(cloud: Cl
     assert (given["SubnetIds"], given["SecurityGroupIds"]) == ("subnet-1,subnet-2", "sg-1")
     assert given["AlluxioRoleArn"] == "arn:aws:iam::123456789012:role/alluxio"
     assert (given["MasterReplicas"], given["RootUfs"]) == ("3", "s3://bucket/alluxio")
+    assert given["ClusterStackName"] == "tidegate-prod-cluster"
     assert (given["ClusterName"], given["DrainLimitSeconds"]) == ("tidegate-prod", "7200")
 
 
@@ -163,6 +209,7 @@ def test_who_has_a_cluster_needs_no_cluster_stack(cloud: Cloud) -> None:
     assert [each[0] for each in cloud.asked()] == ["sam"]
     given = parameters(cloud.asked()[0])
     assert (given["AutoScalingGroupNames"], given["RootUfs"]) == ("mine", "hdfs://store:8020/alluxio")
+    assert "ClusterStackName" not in given
 
 
 def test_masters_without_a_place_for_the_files_are_refused_before_anything_is_deployed(cloud: Cloud) -> None:
@@ -192,18 +239,55 @@ def test_nothing_is_destroyed_without_the_clusters_name(cloud: Cloud, confirmed:
     assert done.returncode == 1 and not cloud.asked() and "expected 'tidegate-prod'" in done.stderr
 
 
-def test_a_cluster_with_caches_is_not_destroyed_until_they_are_drained(cloud: Cloud) -> None:
+def test_a_cluster_is_destroyed_by_its_machine_and_the_functions_go_after_it(cloud: Cloud) -> None:
+    done = cloud.deploy("destroy", "prod", "--confirm", "tidegate-prod")
+    assert done.returncode == 0, done.stderr
+    assert cloud.changes() == [
+        "aws stepfunctions start-execution",
+        "aws stepfunctions start-execution",
+        "sam delete --no-prompts",
+    ]
+    named = {"cluster": "tidegate-prod"}
+    assert cloud.inputs() == [named | {"plan": True}, named | {"confirm": "tidegate-prod"}]
+    told = done.stdout
+    for said in ("1 files would be lost", "/job/_temporary/part-0", "delete Namespace alluxio", "2 workers are out of service"):
+        assert said in told, told
+    assert told.index("would be lost") < told.rindex("workers are out of service") < told.index("nothing is left of tidegate-prod")
+
+
+def test_that_loss_is_accepted_is_passed_on(cloud: Cloud) -> None:
+    assert cloud.deploy("destroy", "prod", "--confirm", "tidegate-prod", "--accept-data-loss").returncode == 0
+    assert cloud.inputs()[-1]["acceptDataLoss"] is True
+
+
+def test_what_the_machine_could_not_do_ends_it_before_the_functions_go(cloud: Cloud) -> None:
+    cloud.answers["executions"]["destroy"] = {"status": "FAILED", "error": "refused", "cause": "1 files would be lost, such as /a"}
+    done = cloud.deploy("destroy", "prod", "--confirm", "tidegate-prod")
+    assert done.returncode == 1 and "sam delete --no-prompts" not in cloud.changes()
+    assert "has ended as refused: 1 files would be lost, such as /a" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_cluster_that_somebody_else_made_stays(cloud: Cloud) -> None:
+    del cloud.answers["stacks"]["tidegate-prod-cluster"]
+    assert cloud.deploy("destroy", "prod", "--confirm", "tidegate-prod").returncode == 0
+    assert cloud.changes()[-1] == "sam delete --no-prompts"
+
+
+def test_without_functions_a_cluster_with_caches_is_not_destroyed_unless_they_are_given_up(cloud: Cloud) -> None:
+    del cloud.answers["stacks"]["tidegate-prod"]
     [group] = cloud.answers["autoscaling describe-auto-scaling-groups"]["AutoScalingGroups"]
     group["Instances"] = [{"InstanceId": "i-1"}, {"InstanceId": "i-2"}]
     done = cloud.deploy("destroy", "prod", "--confirm", "tidegate-prod")
-    assert done.returncode == 1 and not cloud.changes()
-    assert "i-1, i-2" in done.stderr and "update-nodegroup-config" in done.stderr
+    assert done.returncode == 1 and not cloud.changes() and "i-1, i-2" in done.stderr
     assert cloud.deploy("destroy", "prod", "--confirm", "tidegate-prod", "--accept-data-loss").returncode == 0
-    assert cloud.changes()[-1] == "aws cloudformation delete-stack"
+    assert cloud.changes() == ["aws cloudformation delete-stack"]
 
 
-def test_hooks_go_before_the_functions_that_answer_them_and_those_before_their_network(cloud: Cloud) -> None:
+def test_an_older_release_is_deployed_anew_before_it_goes_or_its_hooks_are_taken_off_by_hand(cloud: Cloud) -> None:
+    cloud.answers["stacks"]["tidegate-prod"]["Outputs"] = []
     done = cloud.deploy("destroy", "prod", "--confirm", "tidegate-prod")
+    assert done.returncode == 1 and not cloud.changes() and "make deploy first" in done.stderr
+    done = cloud.deploy("destroy", "prod", "--confirm", "tidegate-prod", "--accept-data-loss")
     assert done.returncode == 0, done.stderr
     assert cloud.changes() == [
         "aws autoscaling delete-lifecycle-hook",
@@ -216,18 +300,16 @@ def test_hooks_go_before_the_functions_that_answer_them_and_those_before_their_n
     assert removed == ["tidegate-node-drain", "tidegate-node-join"]
 
 
-def test_a_cluster_that_somebody_else_made_stays(cloud: Cloud) -> None:
-    del cloud.answers["stacks"]["tidegate-prod-cluster"]
-    [group] = cloud.answers["autoscaling describe-auto-scaling-groups"]["AutoScalingGroups"]
-    group["Instances"] = [{"InstanceId": "i-1"}]
-    assert cloud.deploy("destroy", "prod", "--confirm", "tidegate-prod").returncode == 0
-    assert cloud.changes()[-1] == "sam delete --no-prompts"
-
-
-def test_the_cluster_stays_where_the_functions_stack_could_not_be_deleted(cloud: Cloud) -> None:
+def test_where_the_functions_stack_could_not_be_deleted_that_is_said(cloud: Cloud) -> None:
     cloud.answers["exit delete --no-prompts"] = 1
     done = cloud.deploy("destroy", "prod", "--confirm", "tidegate-prod")
-    assert done.returncode == 1 and "sam delete" in done.stderr and "aws cloudformation delete-stack" not in cloud.changes()
+    assert done.returncode == 1 and "sam delete" in done.stderr and "nothing is left" not in done.stdout.splitlines()[-1]
+
+
+def test_a_log_group_that_is_left_is_named(cloud: Cloud) -> None:
+    cloud.answers["logs describe-log-groups"] = {"logGroups": [{"logGroupName": "/aws/lambda/tidegate-prod"}]}
+    done = cloud.deploy("destroy", "prod", "--confirm", "tidegate-prod")
+    assert done.returncode == 1 and "left in us-west-2: /aws/lambda/tidegate-prod" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,14 @@ def make_node_group(endpoint: str, region: str, cluster: str, subnets: list[str]
     return str(made["resources"]["autoScalingGroups"][0]["name"])
 
 
+def security_group(endpoint: str, region: str, subnet: str) -> str:
+    """The default security group of a subnet's network."""
+    ec2 = client("ec2", endpoint, region)
+    vpc = ec2.describe_subnets(SubnetIds=[subnet])["Subnets"][0]["VpcId"]
+    found = ec2.describe_security_groups(Filters=[{"Name": "vpc-id", "Values": [vpc]}])
+    return str(found["SecurityGroups"][0]["GroupId"])
+
+
 def make(endpoint: str, region: str, cluster: str, subnets: list[str], name: str) -> None:
     """A group of NVMe nodes with nothing in it yet, our hooks on it, its instances kept when a drain gives up."""
     autoscaling = client("autoscaling", endpoint, region)

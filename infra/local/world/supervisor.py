@@ -53,6 +53,9 @@ class Settings:
     of a managed node group of the first name, and EKS names it."""
     sample: Sample | None = None
     """Bare too, with the node groups of a sample, and the masters in the cluster."""
+    cluster_stack: str | None = None
+    """The cluster, its node group and network are those of a CloudFormation stack of that name, and the functions are in
+    that network."""
 
 
 class World:
@@ -137,15 +140,17 @@ class World:
         self._say("group and stack" if self._settings.bare else "manifests, group and stack")
         groups.make_launch_templates(aws, REGION)
         first, *others = self._settings.groups
+        further: dict[str, str] = {}
         if self._settings.bare:
             first = groups.make_node_group(aws, REGION, CLUSTER, subnets, groups.bare_node_group(first))
+            # Where nothing is set up, nobody has published the masters, and the workers' manifests need a name. Elsewhere the
+            # functions look them up.
+            further = {"AlluxioMasters": master, **self._own_stack(aws, subnets)}
         else:
             self._apply_manifests(plane, master)
             self._publish_masters(plane, master)
             groups.make(aws, REGION, CLUSTER, subnets, first)
-        # Where nothing is set up, nobody has published them, and the workers' manifests need a name. Elsewhere the functions
-        # look them up.
-        self._deploy(aws, [first, *others], {"AlluxioMasters": master} if self._settings.bare else {})
+        self._deploy(aws, [first, *others], further)
 
     def _make_sample(self, aws: str, subnets: list[str], sample: Sample) -> list[str]:
         """Answers the groups that the stack looks after."""
@@ -178,6 +183,18 @@ class World:
         path = self._paths.world / "masters.json"
         path.write_text(json.dumps(published.service_of(master), indent=2) + "\n")
         plane.apply(path)
+
+    def _own_stack(self, aws: str, subnets: list[str]) -> dict[str, str]:
+        """What the functions' stack is told of the cluster's."""
+        name = self._settings.cluster_stack
+        if name is None:
+            return {}
+        _post(f"{aws}/local-api/cluster-stack", {"name": name})
+        return {
+            "ClusterStackName": name,
+            "SubnetIds": ",".join(subnets),
+            "SecurityGroupIds": groups.security_group(aws, REGION, subnets[0]),
+        }
 
     def _deploy(self, aws: str, group_names: list[str], further: dict[str, str]) -> None:
         parameters = {

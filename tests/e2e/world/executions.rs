@@ -16,6 +16,7 @@ pub(crate) enum Machine {
     Drain,
     Check,
     Bootstrap,
+    Destroy,
 }
 
 impl Machine {
@@ -25,6 +26,7 @@ impl Machine {
             Self::Drain => "tidegate-node-drain",
             Self::Check => "tidegate-drift-check",
             Self::Bootstrap => "tidegate-cluster-bootstrap",
+            Self::Destroy => "tidegate-cluster-destroy",
         }
     }
 }

@@ -14,7 +14,9 @@ pub(crate) use executions::{Execution, Machine};
 pub(crate) use files::WriteType;
 pub(crate) use group::{Group, ONE_ARRAY, ONE_DISK, TWO_DISKS, WITHOUT_DISKS};
 pub(crate) use spark::{Job, Placed, sample};
-pub(crate) use switches::{aws, kubectl, rules_may_not_start, under_store_holds_a_file};
+pub(crate) use switches::{
+    aws, aws_refuses, kubectl, kubectl_apply, rules_may_not_start, under_store_file, under_store_holds_a_file,
+};
 
 use std::env;
 use std::fmt::Debug;

@@ -3,7 +3,7 @@
 use std::env;
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -69,20 +69,55 @@ pub(crate) fn kubectl(arguments: &[&str]) -> String {
     String::from_utf8_lossy(&done.stdout).into_owned()
 }
 
+/// Applies an object server-side, as a person does.
+pub(crate) fn kubectl_apply(object: &str, options: &[&str]) {
+    let file = place("applied.json");
+    fs::write(&file, object).expect("a file");
+    let path = file.to_string_lossy().into_owned();
+    kubectl(&[&["apply", "--server-side", "-f", &path][..], options].concat());
+}
+
+/// The digest of a file of the under store; none where there is none.
+pub(crate) fn under_store_file(path: &str) -> Option<String> {
+    let file = place("ufs").join(path.trim_start_matches('/'));
+    if !file.exists() {
+        return None;
+    }
+    let done = Command::new("sha256sum").arg(&file).output().expect("sha256sum");
+    let told = String::from_utf8_lossy(&done.stdout).into_owned();
+    told.split_whitespace().next().map(ToOwned::to_owned)
+}
+
 /// Somebody has put a file where a directory of Alluxio would be, so that nothing below it can be persisted.
 pub(crate) fn under_store_holds_a_file(name: &str) {
     fs::write(place("ufs").join(name), "in the way").expect("a file of the under store");
 }
 
-/// Calls AWS as a person does; the test ends when the call fails.
-pub(crate) fn aws(arguments: &[&str]) -> Value {
+fn ask_aws(arguments: &[&str]) -> Output {
     // Version 1 of the CLI heeds the variable for every service but SQS, and the option for all.
     let endpoint = env::var("AWS_ENDPOINT_URL").expect("AWS_ENDPOINT_URL");
-    let done = Command::new("aws")
+    Command::new("aws")
         .args(arguments)
         .args(["--output", "json", "--endpoint-url", &endpoint])
         .output()
-        .expect("aws");
+        .expect("aws")
+}
+
+/// Calls AWS where it must refuse; answers what it says.
+pub(crate) fn aws_refuses(arguments: &[&str]) -> String {
+    let done = ask_aws(arguments);
+    let told = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(
+        !done.status.success(),
+        "aws {arguments:?}: {}",
+        String::from_utf8_lossy(&done.stdout)
+    );
+    told
+}
+
+/// Calls AWS as a person does; the test ends when the call fails.
+pub(crate) fn aws(arguments: &[&str]) -> Value {
+    let done = ask_aws(arguments);
     assert!(
         done.status.success(),
         "aws {arguments:?}: {}",

@@ -132,6 +132,27 @@ async fn an_instance_that_an_execution_works_on_is_left_to_it() {
 }
 
 #[tokio::test]
+async fn while_the_cluster_is_being_destroyed_what_differs_is_told_and_not_set_right() {
+    let world = waiting().await;
+    world.0.borrow_mut().destroying_since = Some("2026-11-24T10:00:00Z".into());
+    world.0.borrow_mut().hooks_missing = true;
+    let answer = check(&world, json!({})).await;
+    assert_eq!(answer["outcome"], "drifted", "{answer:#}");
+    let reason = answer["reason"].as_str().unwrap_or_default();
+    assert!(
+        reason.starts_with("the cluster is being destroyed since 2026-11-24T10:00:00Z: "),
+        "{reason}"
+    );
+    assert!(world.0.borrow().started.is_empty() && world.0.borrow().hooks_put.is_empty());
+    world.0.borrow_mut().destroying_since = None;
+    check(&world, json!({})).await;
+    assert!(
+        !world.0.borrow().hooks_put.is_empty(),
+        "set up again, it is as before"
+    );
+}
+
+#[tokio::test]
 async fn a_plan_changes_nothing_not_even_what_is_known() {
     let world = waiting().await;
     let before = world.0.borrow().memory.clone();

@@ -37,6 +37,7 @@ pub(crate) struct State {
     pub(crate) hooks_put: Vec<String>,
     pub(crate) hooks_missing: bool,
     pub(crate) hooks_refused: bool,
+    pub(crate) destroying_since: Option<String>,
     pub(crate) now: i64,
 }
 
@@ -186,6 +187,7 @@ impl ClusterView for World {
         self.cluster(Manifests {
             record: "record".into(),
             objects: Some(Vec::new()),
+            destroying_since: self.0.borrow().destroying_since.clone(),
         })
     }
 

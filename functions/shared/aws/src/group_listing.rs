@@ -47,6 +47,10 @@ impl GroupListing {
 }
 
 impl GroupListing {
+    pub(crate) const fn client(&self) -> &Client {
+        &self.client
+    }
+
     async fn described(&self, names: &[String]) -> Result<Vec<AutoScalingGroup>> {
         let mut pages = self
             .client

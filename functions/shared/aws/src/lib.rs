@@ -21,6 +21,7 @@ mod executions;
 mod group_listing;
 mod login;
 mod running;
+mod teardown;
 
 pub use auto_scaling::Groups;
 pub use configuration::configuration;
@@ -30,3 +31,4 @@ pub use executions::{Machines, StepFunctions};
 pub use group_listing::GroupListing;
 pub use login::EksLogin;
 pub use running::RunningExecutions;
+pub use teardown::OtherMachines;

@@ -9,6 +9,7 @@ pub mod bootstrap;
 pub mod cache;
 pub mod claim;
 pub mod deadline;
+pub mod destroy;
 pub mod disks;
 pub mod drift;
 pub mod error;

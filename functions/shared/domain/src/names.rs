@@ -58,3 +58,8 @@ pub const MANIFESTS_RECORD: &str = "tidegate-manifests";
 pub const MANIFESTS_RECORD_KEY: &str = "objects.json";
 /// Owns the fields of the cluster's manifests, whoever applies them: setting up, and setting right what has drifted.
 pub const FIELD_MANAGER: &str = "tidegate";
+/// On the record of the manifests: since when the cluster is being destroyed (RFC 3339). While it stands, the drift check
+/// sets nothing right.
+pub const DESTROY_SINCE_ANNOTATION: &str = "tidegate.dev/destroy-since";
+/// On a Cluster Autoscaler that stopped for a destroy: how many replicas it had.
+pub const REPLICAS_ANNOTATION: &str = "tidegate.dev/replicas-before-destroy";

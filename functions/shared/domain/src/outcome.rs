@@ -195,6 +195,26 @@ outcomes! {
     }
 }
 
+outcomes! {
+    /// Outcomes of `destroy-cluster`.
+    DestroyOutcome {
+        /// What it would do, and what would be lost, with nothing changed.
+        Planned = "planned",
+        /// The same before it is done.
+        Foreseen = "foreseen",
+        /// Something would be lost, and that is not accepted: nothing was changed.
+        Refused = "refused",
+        /// Not yet.
+        Waiting = "waiting",
+        /// Nothing of ours is left in the cluster and on the groups: the cluster's stack may go.
+        Emptied = "emptied",
+        /// Nothing is left.
+        Destroyed = "destroyed",
+        /// Something could not be saved, or stays.
+        Incomplete = "incomplete",
+    }
+}
+
 /// What a function answers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,5 +1,7 @@
 //! EC2 instances and the disks of their types.
 
+mod remains;
+
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

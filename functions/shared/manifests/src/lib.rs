@@ -50,6 +50,10 @@ const RBAC: [&str; 9] = [
 /// The namespace that the files in [`RBAC`] name.
 const RBAC_NAMESPACE: &str = "\n  namespace: alluxio\n";
 
+/// So long a worker stays out of service after its clients have a new list of workers: `IdleLimitSeconds` by default, and
+/// the last look at a full cache.
+const UNTIL_CLIENTS_ARE_DONE_SECONDS: u32 = 600;
+
 /// Objects that belong together, and are there before those of the next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
@@ -214,6 +218,7 @@ impl Templates {
             alluxio_image => &settings.alluxio_image,
             alluxio_role_arn => &settings.alluxio_role_arn,
             provisioner_image => &settings.provisioner_image,
+            out_of_service_seconds => settings.worker_list_refresh_seconds + UNTIL_CLIENTS_ARE_DONE_SECONDS,
             properties => Filled::from(Serde(&properties)),
             worker => memory(settings.worker),
             job_worker => memory(settings.job_worker),

@@ -301,6 +301,28 @@ fn masters_get_the_options_that_make_a_drains_way_back_short() {
 }
 
 #[test]
+fn a_worker_stays_out_of_service_until_its_clients_have_a_new_list_and_are_done() {
+    for refresh_seconds in [0, 120, 3_600] {
+        let settings = Settings {
+            worker_list_refresh_seconds: refresh_seconds,
+            ..prod()
+        };
+        let objects = objects(&settings);
+        let config = named(&objects, "ConfigMap", "alluxio-config");
+        let options = config["data"]["ALLUXIO_MASTER_JAVA_OPTS"]
+            .as_str()
+            .expect("options");
+        let (_, rest) = options.split_once("deletion.timeout=").expect("the timeout");
+        let seconds = rest.split('s').next().and_then(|text| text.parse::<u32>().ok());
+        // The default of IdleLimitSeconds, and as long again for the last look through its files.
+        assert!(
+            seconds.is_some_and(|seconds| seconds >= refresh_seconds + 2 * 180),
+            "{options}"
+        );
+    }
+}
+
+#[test]
 fn a_master_stands_where_no_group_takes_its_node_away_and_may_be_there_before_any_worker() {
     let objects = objects(&prod());
     let pod = master_pod(&objects);

@@ -6,9 +6,10 @@ mod in_cluster;
 pub use in_cluster::{InCluster, connect, login, region};
 
 use tidegate_alluxio::{AlluxioMaster, Login};
-use tidegate_aws::{EksCluster, RunningExecutions};
+use tidegate_aws::{EksCluster, EksLogin, RunningExecutions};
 use tidegate_domain::api_server::ApiServers;
 use tidegate_domain::error::Result;
+use tidegate_domain::ports::{MasterPlace, MasterPlaces};
 use tidegate_kubernetes::Cluster;
 use tidegate_lambda::Settings;
 
@@ -44,12 +45,43 @@ pub const fn executions() -> RunningExecutions {
 /// The masters of `ALLUXIO_MASTERS`, or where it is empty those that run in the cluster, in the namespace
 /// `ALLUXIO_NAMESPACE`; as the user `ALLUXIO_USER`.
 pub fn alluxio_master(settings: &Settings, cluster: &Cluster) -> Result<AlluxioMaster> {
+    master_at(settings, cluster.clone())
+}
+
+/// The same in a cluster that may be gone: EKS is asked for its API server whenever masters that run in it are looked for.
+pub fn alluxio_master_while_there_is_a_cluster(
+    function: &'static str,
+    settings: &Settings,
+    eks: EksCluster,
+    login: EksLogin,
+) -> Result<AlluxioMaster> {
+    let places = PlacesOfTheTime { function, eks, login };
+    master_at(settings, places)
+}
+
+fn master_at(settings: &Settings, places: impl MasterPlaces + 'static) -> Result<AlluxioMaster> {
     let login = Login::Simple {
         user: settings.text("ALLUXIO_USER")?,
     };
     let namespace = settings.text("ALLUXIO_NAMESPACE")?;
     match settings.optional_list("ALLUXIO_MASTERS")? {
-        named if named.is_empty() => Ok(AlluxioMaster::in_cluster(cluster.clone(), namespace, login)),
+        named if named.is_empty() => Ok(AlluxioMaster::in_cluster(places, namespace, login)),
         named => AlluxioMaster::new(named, login),
+    }
+}
+
+/// The masters' places in a cluster that is asked for anew each time.
+struct PlacesOfTheTime {
+    function: &'static str,
+    eks: EksCluster,
+    login: EksLogin,
+}
+
+impl MasterPlaces for PlacesOfTheTime {
+    async fn master_places(&self, namespace: &str) -> Result<Vec<MasterPlace>> {
+        let api_server = self.eks.api_server().await?;
+        connect(self.function, &api_server, self.login.clone())?
+            .master_places(namespace)
+            .await
     }
 }

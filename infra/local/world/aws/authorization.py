@@ -116,6 +116,8 @@ class Authorizer:
             entries = call.params.get("Entries", [])
             facts["events:source"] = [entry.get("Source", "") for entry in entries]
             facts["events:detail-type"] = [entry.get("DetailType", "") for entry in entries]
+        if call.service == "cloudformation" and call.params.get("RoleARN"):
+            facts["cloudformation:rolearn"] = [call.params["RoleARN"]]
         for arn in resources or ():
             for key, value in self._groups.group_tags(arn).items():
                 facts[f"autoscaling:resourcetag/{key}".lower()] = [value]
@@ -148,7 +150,15 @@ class Authorizer:
                     # The ARN ends in a unique part; policies name it with a wildcard.
                     return (f"{arn}:nodegroup/{name}/{group}/*",)
                 return (f"{arn}:cluster/{name}",) if name else ("*",)
+            case "cloudformation":
+                name = str(params.get("StackName", "*"))
+                # The ARN ends in a unique part; policies name it with a wildcard.
+                return (name if name.startswith("arn:") else f"{arn}:stack/{name}/*",)
+            case "logs" if params.get("logGroupName"):
+                return (f"{arn}:log-group:{params['logGroupName']}",)
             case "events":
+                if call.operation in ("DisableRule", "EnableRule"):
+                    return (f"{arn}:rule/{params.get('Name')}",)
                 if call.operation == "PutEvents":
                     buses = {e.get("EventBusName") or "default" for e in params.get("Entries", [])}
                     return tuple(

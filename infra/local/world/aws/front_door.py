@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 
 from .authorization import Authorizer
 from .calls import CallLog
+from .cluster_stack import ClusterStack
 from .config import Config
 from .errors import ApiError
 from .identity import Identities, Principal
@@ -48,6 +49,7 @@ class FrontDoor:
         services: dict[str, Service],
         moto: WsgiApp,
         admin: WsgiApp,
+        cluster_stack: ClusterStack,
     ):
         self._config = config
         self._identities = identities
@@ -57,6 +59,7 @@ class FrontDoor:
         self._sts = Sts(identities)
         self._moto = moto
         self._admin = admin
+        self._cluster_stack = cluster_stack
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         if environ.get("PATH_INFO", "").startswith(ADMIN):
@@ -97,6 +100,9 @@ class FrontDoor:
     def _play(self, call: Call, principal: Principal, signature: Signature) -> Response | None:
         if call.service == "sts":
             result = self._sts.handle(call, principal)
+        elif call.service == "cloudformation":
+            # Handing a role on is a right of the caller's.
+            result = self._cluster_stack.handle(call, principal)
         else:
             service = self._services.get(call.service)
             if service is None:

@@ -23,6 +23,7 @@ from .autoscaling.operations import Operations as AutoScaling
 from .autoscaling.policy_function import PolicyFunction
 from .calls import CallLog
 from .cloudwatch import CloudWatch
+from .cluster_stack import ClusterStack
 from .config import Config
 from .ec2 import Ec2
 from .eks import Eks
@@ -96,6 +97,8 @@ class AwsEndpoint:
         self.executions = ExecutionService(config, self.bus, self.timers, cloudwatch, stretch)
         self.schedules = Schedules(config, self.timers, self.bus, self.delivery)
         self.admin = Admin()
+        self.cluster_stack = ClusterStack(config, self.identities, self.authorizer, self.calls)
+        self.cluster_stack.groups_left = self._node_groups_left
         door = FrontDoor(
             config,
             self.identities,
@@ -112,12 +115,14 @@ class AwsEndpoint:
             },
             DomainDispatcherApplication(create_backend_app),
             self.admin,
+            self.cluster_stack,
         )
         self._server = make_server(
             "127.0.0.1", config.port, door, threaded=True, request_handler=_RequestHandler
         )
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self.functions.endpoint = self.url
+        self.cluster_stack.endpoint = self.url
         self.deployer = Deployer(config, self.url, self.bus.emit)
         sdk = Sdk(self.identities, self.url, config.region)
         self.executions.tasks = TaskRunner(self.functions, sdk, self.executions)
@@ -171,6 +176,7 @@ class AwsEndpoint:
         route("POST", "eks", self._set_cluster)
         route("GET", "eks/access-entries", lambda *_: [e.view() for e in self.eks.entries.values()])
         route("POST", "schedules/([^/]+)/fire", self._fire)
+        route("POST", "cluster-stack", self._make_cluster_stack)
         route("POST", "deploy", lambda given, _: self.deployer.deploy_request(given))
 
     def health(self) -> dict[str, Any]:
@@ -210,6 +216,14 @@ class AwsEndpoint:
     def _set_cluster(self, given: dict[str, Any], _: Any) -> dict[str, Any]:
         self.eks.set_endpoint(given["endpoint"], given["certificateAuthority"])
         return {"cluster": self.config.cluster}
+
+    def _make_cluster_stack(self, given: dict[str, Any], _: Any) -> dict[str, Any]:
+        return self.cluster_stack.make(given["name"], next(iter(self.ec2.subnets.values())))
+
+    def _node_groups_left(self) -> list[str]:
+        """Groups that EKS has made for node groups."""
+        groups = self.engine.groups.values()
+        return [group.name for group in groups if group.name.startswith("eks-")]
 
     def _fire(self, _: dict[str, Any], found: Any) -> dict[str, Any]:
         return {"fired": self.schedules.fire_by_name(found.group(1))}

@@ -19,7 +19,7 @@ pub struct FileState {
 
 impl FileState {
     /// Whether the master can have each block read: it reads from workers in service only.
-    fn readable(&self) -> bool {
+    pub(crate) fn readable(&self) -> bool {
         self.block_hosts.iter().all(|hosts| !hosts.is_empty())
     }
 

@@ -83,7 +83,7 @@ pub struct Amount {
 }
 
 impl Amount {
-    const fn add(&mut self, bytes: u64) {
+    pub(crate) const fn add(&mut self, bytes: u64) {
         self.files += 1;
         self.bytes += bytes;
     }
@@ -113,7 +113,7 @@ impl Found {
 }
 
 /// Whether the under store of a path takes writes: that of the deepest mount point above it.
-fn writable(path: &str, mounts: &BTreeMap<String, bool>) -> bool {
+pub(crate) fn writable(path: &str, mounts: &BTreeMap<String, bool>) -> bool {
     let above = |mount: &str| {
         let mount = mount.trim_end_matches('/');
         path.strip_prefix(mount)

@@ -11,6 +11,7 @@ pub use drain::{
     next_phase,
 };
 pub use file::{FileState, Need, judge};
+pub(crate) use forecast::writable;
 pub use forecast::{Amount, Forecast, Found, Rate, RateMemory, Surroundings, UnderStores, forecast};
 pub use order::{Hurry, MOST_CARRIED, MOST_WAITING, Waiting, last_moment, near, next_turn, prune};
 pub use unsaved::{MOST_LISTED_BYTES, Unsaved};

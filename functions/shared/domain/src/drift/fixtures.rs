@@ -185,6 +185,7 @@ pub(super) fn as_it_should_be() -> Snapshot {
         manifests: Ok(Manifests {
             record: "ConfigMap kube-system/tidegate-manifests".to_owned(),
             objects: Some(Vec::new()),
+            destroying_since: None,
         }),
     }
 }

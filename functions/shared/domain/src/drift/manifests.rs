@@ -9,6 +9,8 @@ pub struct Manifests {
     pub record: String,
     /// What it records, each with what is there; none where there is no record.
     pub objects: Option<Vec<Manifest>>,
+    /// Since when the cluster is being destroyed; none where it is not.
+    pub destroying_since: Option<String>,
 }
 
 /// An object of the manifests.

@@ -26,7 +26,15 @@ const APPLY: Asked = Asked {
 #[derive(Deserialize)]
 struct Record {
     #[serde(default)]
+    metadata: RecordMeta,
+    #[serde(default)]
     data: BTreeMap<String, String>,
+}
+
+#[derive(Default, Deserialize)]
+struct RecordMeta {
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
 }
 
 impl Cluster {
@@ -37,7 +45,7 @@ impl Cluster {
         let Some(found) = self.read_one::<Record>(GET, &place).await? else {
             return Ok(Manifests {
                 record,
-                objects: None,
+                ..Manifests::default()
             });
         };
         let unreadable = || {
@@ -60,9 +68,11 @@ impl Cluster {
                 desired,
             });
         }
+        let annotations = found.metadata.annotations;
         Ok(Manifests {
             record,
             objects: Some(objects),
+            destroying_since: annotations.get(names::DESTROY_SINCE_ANNOTATION).cloned(),
         })
     }
 
@@ -91,7 +101,7 @@ impl Objects for Cluster {
     }
 }
 
-fn known_path(object: &Value) -> Result<String> {
+pub(super) fn known_path(object: &Value) -> Result<String> {
     path(object).ok_or_else(|| {
         Error::new(
             ErrorName::Defect,
@@ -100,34 +110,76 @@ fn known_path(object: &Value) -> Result<String> {
     })
 }
 
+/// The kinds that the manifests have: version, kind, and where the API server has them.
+pub(super) const KINDS: [(&str, &str, &str, &str); 15] = [
+    ("v1", "ConfigMap", "/api/v1", "configmaps"),
+    ("v1", "Namespace", "/api/v1", "namespaces"),
+    ("v1", "ServiceAccount", "/api/v1", "serviceaccounts"),
+    ("v1", "Service", "/api/v1", "services"),
+    ("apps/v1", "DaemonSet", "/apis/apps/v1", "daemonsets"),
+    ("apps/v1", "Deployment", "/apis/apps/v1", "deployments"),
+    ("apps/v1", "StatefulSet", "/apis/apps/v1", "statefulsets"),
+    (
+        "policy/v1",
+        "PodDisruptionBudget",
+        "/apis/policy/v1",
+        "poddisruptionbudgets",
+    ),
+    (
+        "storage.k8s.io/v1",
+        "StorageClass",
+        "/apis/storage.k8s.io/v1",
+        "storageclasses",
+    ),
+    (
+        "storage.k8s.io/v1",
+        "CSIDriver",
+        "/apis/storage.k8s.io/v1",
+        "csidrivers",
+    ),
+    (
+        "apiregistration.k8s.io/v1",
+        "APIService",
+        "/apis/apiregistration.k8s.io/v1",
+        "apiservices",
+    ),
+    (
+        "rbac.authorization.k8s.io/v1",
+        "ClusterRole",
+        "/apis/rbac.authorization.k8s.io/v1",
+        "clusterroles",
+    ),
+    (
+        "rbac.authorization.k8s.io/v1",
+        "ClusterRoleBinding",
+        "/apis/rbac.authorization.k8s.io/v1",
+        "clusterrolebindings",
+    ),
+    (
+        "rbac.authorization.k8s.io/v1",
+        "Role",
+        "/apis/rbac.authorization.k8s.io/v1",
+        "roles",
+    ),
+    (
+        "rbac.authorization.k8s.io/v1",
+        "RoleBinding",
+        "/apis/rbac.authorization.k8s.io/v1",
+        "rolebindings",
+    ),
+];
+
+/// No manifest has it, but what the pods of a set wait for is asked of them.
+const POD: (&str, &str, &str, &str) = ("v1", "Pod", "/api/v1", "pods");
+
 /// Where the API server has an object of the kinds that the manifests have; none for any other.
 fn path(object: &Value) -> Option<String> {
-    let (group, plural) = match (object["apiVersion"].as_str()?, object["kind"].as_str()?) {
-        ("v1", "ConfigMap") => ("/api/v1", "configmaps"),
-        // What the pods of a set wait for is asked of them.
-        ("v1", "Pod") => ("/api/v1", "pods"),
-        ("v1", "Namespace") => ("/api/v1", "namespaces"),
-        ("v1", "ServiceAccount") => ("/api/v1", "serviceaccounts"),
-        ("v1", "Service") => ("/api/v1", "services"),
-        ("apps/v1", "DaemonSet") => ("/apis/apps/v1", "daemonsets"),
-        ("apps/v1", "Deployment") => ("/apis/apps/v1", "deployments"),
-        ("apps/v1", "StatefulSet") => ("/apis/apps/v1", "statefulsets"),
-        ("policy/v1", "PodDisruptionBudget") => ("/apis/policy/v1", "poddisruptionbudgets"),
-        ("storage.k8s.io/v1", "StorageClass") => ("/apis/storage.k8s.io/v1", "storageclasses"),
-        ("storage.k8s.io/v1", "CSIDriver") => ("/apis/storage.k8s.io/v1", "csidrivers"),
-        ("apiregistration.k8s.io/v1", "APIService") => ("/apis/apiregistration.k8s.io/v1", "apiservices"),
-        ("rbac.authorization.k8s.io/v1", kind) => (
-            "/apis/rbac.authorization.k8s.io/v1",
-            match kind {
-                "ClusterRole" => "clusterroles",
-                "ClusterRoleBinding" => "clusterrolebindings",
-                "Role" => "roles",
-                "RoleBinding" => "rolebindings",
-                _ => return None,
-            },
-        ),
-        _ => return None,
-    };
+    let (version, kind) = (object["apiVersion"].as_str()?, object["kind"].as_str()?);
+    let known = KINDS
+        .iter()
+        .chain([&POD])
+        .find(|known| (known.0, known.1) == (version, kind))?;
+    let (_, _, group, plural) = known;
     let name = object["metadata"]["name"].as_str()?;
     Some(match object["metadata"]["namespace"].as_str() {
         Some(namespace) => format!("{group}/namespaces/{namespace}/{plural}/{name}"),

@@ -6,6 +6,7 @@
 mod inventory;
 mod manifests;
 mod objects;
+mod teardown;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

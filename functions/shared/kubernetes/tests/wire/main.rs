@@ -7,4 +7,5 @@ mod masters;
 mod nodes;
 mod pods;
 mod script;
+mod teardown;
 mod volumes;

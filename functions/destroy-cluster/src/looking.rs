@@ -1,0 +1,208 @@
+//! Looks through the files of all caches: those of several workers at a time, page by page, as far as a call comes.
+
+use std::collections::BTreeSet;
+
+use futures::future::join_all;
+use futures::{StreamExt, TryStreamExt, stream};
+use tidegate_domain::api_server::ApiServer;
+use tidegate_domain::bootstrap::{KnownClusters, Objects};
+use tidegate_domain::cache::{MOST_PENDING, Pass, Pending, UnderStores, Worker};
+use tidegate_domain::destroy::{Fate, GroupHooks, OwnExecutions, Remains, Round, Teardown, counted_at, fate};
+use tidegate_domain::drift::GroupsView;
+use tidegate_domain::error::Result;
+use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock, WorkerReport};
+
+use crate::{BETWEEN_LOOKS, DestroyCluster, Session};
+
+/// Files a page: the worker asks the master about each when it answers.
+const PAGE: u32 = 500;
+/// So many workers are asked at a time. The master answers all of them.
+const WORKERS_AT_A_TIME: usize = 8;
+/// So many calls to the master at a time, for each of them.
+const CALLS_AT_A_TIME: usize = 8;
+
+/// How far a look came.
+pub(crate) enum Looked {
+    /// Through all files of all workers.
+    Whole(Round),
+    /// The call's time is up; it goes on with the next call.
+    Part,
+    /// A worker does not answer.
+    Silent(String),
+}
+
+/// A page of a worker's files.
+struct Page {
+    pass: Pass,
+    complete: bool,
+    files: Vec<(String, u64, Fate, bool)>,
+}
+
+impl<Eks, Connect, Groups, Executions, Ec2, Master, Workers, C, Cluster>
+    DestroyCluster<Eks, Connect, Groups, Executions, Ec2, Master, Workers, C>
+where
+    Eks: KnownClusters,
+    Connect: Fn(&ApiServer) -> Result<Cluster>,
+    Cluster: Objects + Teardown,
+    Groups: GroupsView + GroupHooks,
+    Executions: OwnExecutions,
+    Ec2: Remains,
+    Master: CacheMaster + WorkerReport + UnderStores,
+    Workers: CacheWorker,
+    C: Clock,
+{
+    /// Goes on with a look through the files of these workers; with `save`, asks for those that can be written to the
+    /// under store.
+    pub(crate) async fn look(&self, session: &mut Session, workers: &[Worker], save: bool) -> Result<Looked> {
+        let mut round = session.progress.round.take().unwrap_or_default();
+        let hosts: BTreeSet<_> = workers.iter().map(|worker| worker.host.as_str()).collect();
+        round.under_way.retain(|host, _| hosts.contains(host.as_str()));
+        if session.stores.is_none() {
+            let blacklist = self.master.persistence_blacklist().await?;
+            session.stores = Some((blacklist, self.master.mounts().await?));
+        }
+        loop {
+            let left = workers
+                .iter()
+                .filter(|worker| !round.looked.contains(&worker.host));
+            let some: Vec<_> = left.take(WORKERS_AT_A_TIME).collect();
+            if some.is_empty() {
+                round.never.tidy();
+                round.not_yet.tidy();
+                return Ok(Looked::Whole(round));
+            }
+            let seen = &*session;
+            let pages = some.iter().map(|worker| {
+                let pass = round.under_way.get(&worker.host).cloned().unwrap_or_default();
+                self.page(seen, worker, pass, &hosts)
+            });
+            let pages = join_all(pages).await;
+            for (worker, page) in some.iter().zip(pages) {
+                let Some(page) = page? else {
+                    let silent = format!("worker {} does not tell its files", worker.host);
+                    if session.gives_up {
+                        round.unseen.push(silent);
+                        round.looked_through(&worker.host, &Pass::default());
+                        continue;
+                    }
+                    session.progress.round = Some(round);
+                    return Ok(Looked::Silent(silent));
+                };
+                for (path, bytes, fate, counts) in page.files {
+                    round.note(&path, bytes, fate, counts);
+                    if save && fate == Fate::Persist {
+                        self.ask(session, &path, bytes).await?;
+                    }
+                }
+                if page.complete {
+                    round.looked_through(&worker.host, &page.pass);
+                } else {
+                    round.under_way.insert(worker.host.clone(), page.pass);
+                }
+            }
+            if self.clock.now() >= session.ends {
+                round.never.tidy();
+                round.not_yet.tidy();
+                session.progress.round = Some(round);
+                return Ok(Looked::Part);
+            }
+        }
+    }
+
+    /// The next page of a worker's files; none where it does not answer.
+    async fn page(
+        &self,
+        session: &Session,
+        worker: &Worker,
+        mut pass: Pass,
+        hosts: &BTreeSet<&str>,
+    ) -> Result<Option<Page>> {
+        let Some(page) = self.workers.files(worker, pass.offset, PAGE).await? else {
+            return Ok(None);
+        };
+        let Some((blacklist, mounts)) = &session.stores else {
+            return Ok(None);
+        };
+        let unpersisted: Vec<_> = page.files.iter().filter(|file| !file.persisted).collect();
+        let states: Vec<_> = stream::iter(&unpersisted)
+            .map(|file| self.master.file(&file.path))
+            .buffered(CALLS_AT_A_TIME)
+            .try_collect()
+            .await?;
+        let files = unpersisted.iter().zip(states).map(|(file, state)| {
+            let fate = fate(state.as_ref(), blacklist, mounts);
+            let bytes = state.as_ref().map_or(0, |state| state.length);
+            let counts = state
+                .as_ref()
+                .is_none_or(|state| counted_at(state, &worker.host, |host| hosts.contains(host)));
+            (file.path.clone(), bytes, fate, counts)
+        });
+        let files = files.collect();
+        pass.page(&page);
+        let complete = pass.complete(&page);
+        Ok(Some(Page {
+            pass,
+            complete,
+            files,
+        }))
+    }
+
+    /// Has a file written to the under store, as soon as there is room, unless that was asked a moment ago. Where the
+    /// call's time is up before, the next look finds it again.
+    async fn ask(&self, session: &mut Session, path: &str, bytes: u64) -> Result<()> {
+        if session
+            .progress
+            .pending
+            .iter()
+            .any(|pending| pending.path == path)
+        {
+            return Ok(());
+        }
+        while session.progress.pending.len() >= MOST_PENDING {
+            if self.clock.now() >= session.ends {
+                return Ok(());
+            }
+            self.clock.sleep(BETWEEN_LOOKS).await;
+            self.look_after_pending(session).await?;
+        }
+        if self.master.persist(path).await? == Changed::Done {
+            session.progress.pending.push(Pending {
+                path: path.to_owned(),
+                bytes,
+                asked_at: self.clock.now(),
+                copy: false,
+            });
+        }
+        Ok(())
+    }
+
+    /// Waits until all that was asked for is there; not beyond the call's time.
+    pub(crate) async fn await_pending(&self, session: &mut Session) -> Result<()> {
+        loop {
+            self.look_after_pending(session).await?;
+            if session.progress.pending.is_empty() || self.clock.now() >= session.ends {
+                return Ok(());
+            }
+            self.clock.sleep(BETWEEN_LOOKS).await;
+        }
+    }
+
+    async fn look_after_pending(&self, session: &mut Session) -> Result<()> {
+        let now = self.clock.now();
+        let pending = std::mem::take(&mut session.progress.pending);
+        let states: Vec<_> = stream::iter(&pending)
+            .map(|pending| self.master.file(&pending.path))
+            .buffered(CALLS_AT_A_TIME)
+            .try_collect()
+            .await?;
+        for (pending, state) in pending.into_iter().zip(states) {
+            let Some(state) = state else { continue };
+            if state.persisted {
+                session.progress.saved(pending.bytes);
+            } else if !pending.stale(now) {
+                session.progress.pending.push(pending);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,186 @@
+//! Takes away what is ours: hooks, then the objects in the cluster, each gone before the next goes.
+
+use serde_json::{Value, json};
+use tidegate_domain::api_server::ApiServer;
+use tidegate_domain::bootstrap::{KnownClusters, Objects, title};
+use tidegate_domain::cache::UnderStores;
+use tidegate_domain::destroy::{
+    GroupHooks, HeldVolume, OwnExecutions, Remains, Teardown, claims_of, foreign, held, next, waiting,
+};
+use tidegate_domain::drift::GroupsView;
+use tidegate_domain::error::Result;
+use tidegate_domain::ports::{CacheMaster, CacheWorker, Clock, WorkerReport};
+
+use crate::{BETWEEN_LOOKS, DestroyCluster, Session, Step};
+
+impl<Eks, Connect, Groups, Executions, Ec2, Master, Workers, C, Cluster>
+    DestroyCluster<Eks, Connect, Groups, Executions, Ec2, Master, Workers, C>
+where
+    Eks: KnownClusters,
+    Connect: Fn(&ApiServer) -> Result<Cluster>,
+    Cluster: Objects + Teardown,
+    Groups: GroupsView + GroupHooks,
+    Executions: OwnExecutions,
+    Ec2: Remains,
+    Master: CacheMaster + WorkerReport + UnderStores,
+    Workers: CacheWorker,
+    C: Clock,
+{
+    /// Our hooks go off the groups: nobody would answer them any more. An instance that waits in one is let go; its cache
+    /// is saved.
+    pub(crate) async fn remove_hooks(&self, session: &mut Session) -> Result<()> {
+        for group in self.groups.groups(&self.group_names).await? {
+            for hook in &group.hooks {
+                if ![&self.scope.join_hook, &self.scope.drain_hook].contains(&&hook.name) {
+                    continue;
+                }
+                self.groups.delete_hook(&group.name, &hook.name).await?;
+                session
+                    .facts
+                    .changed
+                    .push(format!("hook {} is off group {}", hook.name, group.name));
+            }
+        }
+        Ok(())
+    }
+
+    /// Our objects go, as far as this call comes.
+    pub(crate) async fn remove_objects(
+        &self,
+        session: &mut Session,
+        cluster: &Cluster,
+        mut ours: Vec<Value>,
+    ) -> Result<Step> {
+        loop {
+            let batch: Vec<_> = next(&ours).into_iter().cloned().collect();
+            let Some(first) = batch.first() else {
+                return Ok(Step::Done);
+            };
+            // What runs by the rest has to be gone before it, and so have the volumes.
+            if !runs(first) {
+                match self.remove_volumes(session, cluster).await? {
+                    Step::Done => {}
+                    other => return Ok(other),
+                }
+            }
+            if first["kind"] == "Namespace" {
+                let objects = cluster.in_namespace(&self.scope.namespace).await?;
+                let stay = foreign(&objects, &session.recorded);
+                if !stay.is_empty() {
+                    session.facts.foreign.extend(stay);
+                    ours.retain(|object| object["kind"] != "Namespace");
+                    continue;
+                }
+            }
+            for object in &batch {
+                if object["kind"] == "StatefulSet" {
+                    self.remove_claims(session, cluster, object).await?;
+                }
+                self.remove(session, cluster, object).await?;
+            }
+            if let Some(left) = self.await_gone(session, cluster, &batch).await? {
+                return Ok(Step::NotYet(format!("{left} is being deleted")));
+            }
+            let gone: Vec<_> = batch.iter().map(title).collect();
+            ours.retain(|object| !gone.contains(&title(object)));
+            if self.clock.now() >= session.ends {
+                return Ok(Step::Onward);
+            }
+        }
+    }
+
+    async fn remove(&self, session: &mut Session, cluster: &Cluster, object: &Value) -> Result<()> {
+        if object["metadata"]["deletionTimestamp"].is_null() {
+            cluster.remove(object).await?;
+            session
+                .facts
+                .changed
+                .push(format!("{} is deleted", title(object)));
+        }
+        Ok(())
+    }
+
+    /// Waits for a while until these are gone; answers the first that is not.
+    async fn await_gone(
+        &self,
+        session: &Session,
+        cluster: &Cluster,
+        batch: &[Value],
+    ) -> Result<Option<String>> {
+        for object in batch {
+            while let Some(live) = Objects::get(cluster, object).await? {
+                // One of that name that somebody has made since is another, and not ours.
+                if live["metadata"]["uid"] != object["metadata"]["uid"] {
+                    break;
+                }
+                if self.clock.now() >= session.ends {
+                    return Ok(Some(title(object)));
+                }
+                self.clock.sleep(BETWEEN_LOOKS).await;
+            }
+        }
+        Ok(None)
+    }
+
+    /// The claims of a set go before it does: afterwards nothing tells whose they were. Each is there until its pod is
+    /// gone.
+    async fn remove_claims(&self, session: &mut Session, cluster: &Cluster, set: &Value) -> Result<()> {
+        let Some(set) = Objects::get(cluster, set).await? else {
+            return Ok(());
+        };
+        let namespace = set["metadata"]["namespace"].as_str().unwrap_or_default();
+        let objects = cluster.in_namespace(namespace).await?;
+        for claim in claims_of(&set, &objects) {
+            self.remove(session, cluster, claim).await?;
+        }
+        Ok(())
+    }
+
+    /// Volumes that nobody else takes away are deleted, the others waited for.
+    async fn remove_volumes(&self, session: &mut Session, cluster: &Cluster) -> Result<Step> {
+        let namespace = &self.scope.namespace;
+        loop {
+            let mut waits = waiting(&cluster.in_namespace(namespace).await?);
+            let found = held(&cluster.held_volumes().await?, namespace);
+            session.facts.foreign.clone_from(&found.foreign);
+            if !found.kept.is_empty() {
+                session.facts.left.clone_from(&found.kept);
+                return Ok(Step::Stop(format!(
+                    "{}: set it to Delete, or delete the volume",
+                    found.kept.join("; ")
+                )));
+            }
+            for volume in &found.delete {
+                self.remove(session, cluster, &object_of(volume)).await?;
+                waits.push(format!("PersistentVolume {}", volume.name));
+            }
+            waits.extend(found.awaited);
+            let Some(first) = waits.first() else {
+                return Ok(Step::Done);
+            };
+            if self.clock.now() >= session.ends {
+                return Ok(Step::NotYet(format!(
+                    "{} claims and volumes are going, such as {first}",
+                    waits.len()
+                )));
+            }
+            self.clock.sleep(BETWEEN_LOOKS).await;
+        }
+    }
+}
+
+/// Whether pods of it run.
+pub(crate) fn runs(object: &Value) -> bool {
+    matches!(
+        object["kind"].as_str(),
+        Some("DaemonSet" | "Deployment" | "StatefulSet")
+    )
+}
+
+fn object_of(volume: &HeldVolume) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": { "name": volume.name, "uid": volume.uid },
+    })
+}

@@ -1,0 +1,24 @@
+//! A cluster as a whole goes away: what would be lost with it, in which order it goes, when nothing of it is left.
+
+mod caches;
+mod fate;
+mod losses;
+mod objects;
+mod ports;
+mod remains;
+mod request;
+mod round;
+mod volumes;
+
+pub use caches::{Caches, WorkerPod, caches};
+pub use fate::{Fate, fate};
+pub use losses::{Loss, Losses};
+pub use objects::{
+    claims_of, destroying_since, foreign, is_autoscaler, is_ours, losses, mark, next, recorded, waiting,
+    with_losses,
+};
+pub use ports::{GroupHooks, OwnExecutions, Remains, Teardown};
+pub use remains::{Remain, StackSeen, left};
+pub use request::Request;
+pub use round::{Progress, Round, counted_at};
+pub use volumes::{Held, HeldVolume, held};
