@@ -26,7 +26,7 @@ type Action = fn(&str, usize) -> Option<(&'static str, &'static str)>;
 struct Account {
     function: Function,
     action: Action,
-    /// What DescribeStacks tells, one after the other; the last for ever. `GONE`: there is none.
+    /// What `DescribeStacks` tells, one after the other; the last for ever. `GONE`: there is none.
     stack: Vec<(&'static str, bool)>,
     calls: std::collections::BTreeMap<String, usize>,
 }

@@ -65,6 +65,6 @@ async fn a_node_that_cluster_autoscaler_takes_is_drained_once_however_often_it_n
     assert!(ended[0].starts_with("Successful"), "{ended:?}");
     expect_joined(&group, stays, 2).await;
     assert!(autoscaler.may_choose(stays).await);
-    assert_eq!(group.in_service(1).await, [stays.clone()]);
+    assert_eq!(group.in_service(1).await, std::slice::from_ref(stays));
     group.delete().await;
 }

@@ -1,7 +1,5 @@
 //! A cluster of a stack of ours is set up, used, and taken away. It has a world of its own, of which nothing is left.
 
-use std::fs;
-
 use aws_sdk_autoscaling::types::LifecycleHook;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolume, PersistentVolumeClaim};
@@ -183,10 +181,14 @@ async fn what_would_be_lost_is_said_and_refused(group: &Group) {
     let cluster = &world.endpoints.cluster_name;
     let plan = run(world, json!({"cluster": cluster, "plan": true})).await;
     plan.expect("planned");
-    let told = &plan.output["plan"];
-    assert_eq!(told["lost"], json!({"files": 1, "bytes": 4_194_304}), "{told:#}");
-    assert_eq!(told["persisted"]["files"], 4, "{told:#}");
-    let would = told["would"].to_string();
+    let foreseen = &plan.output["plan"];
+    assert_eq!(
+        foreseen["lost"],
+        json!({"files": 1, "bytes": 4_194_304}),
+        "{foreseen:#}"
+    );
+    assert_eq!(foreseen["persisted"]["files"], 4, "{foreseen:#}");
+    let steps = foreseen["would"].to_string();
     for step in [
         "stop Deployment default/ca",
         "take 2 workers out of service",
@@ -195,7 +197,7 @@ async fn what_would_be_lost_is_said_and_refused(group: &Group) {
         "delete PersistentVolumeClaim alluxio/journal-keeper-0",
         "delete stack tidegate-cluster with cluster tidegate",
     ] {
-        assert!(would.contains(step), "{step}: {would}");
+        assert!(steps.contains(step), "{step}: {steps}");
     }
     nothing_was_touched(group).await;
 

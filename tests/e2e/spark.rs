@@ -51,8 +51,8 @@ async fn a_spark_job_runs_through_a_scale_out_and_a_scale_in_and_no_task_of_it_f
         (&0.into(), &0.into()),
         "{done}"
     );
-    let ways: Vec<_> = job.attempts().into_keys().collect();
-    assert_eq!(ways, ["Success"], "{:?}", job.attempts());
+    let ways: Vec<_> = Job::attempts().into_keys().collect();
+    assert_eq!(ways, ["Success"], "{:?}", Job::attempts());
     group.delete().await;
 }
 

@@ -189,32 +189,29 @@ where
                 .map(|volume| format!("delete PersistentVolume {}", volume.name)),
         );
         foresight.instances = instances(&groups);
-        match &self.stack_name {
-            Some(stack) => {
-                would.push(format!("delete stack {stack} with cluster {}", self.cluster_name));
-                // The driver that would delete them goes with the cluster.
-                let theirs = volumes.iter().filter(|volume| {
-                    volume.handle.is_some() && volume.claim.as_ref().is_none_or(|(of, _)| of != namespace)
-                });
-                foresight.hinders.extend(theirs.map(|volume| {
+        if let Some(stack) = &self.stack_name {
+            would.push(format!("delete stack {stack} with cluster {}", self.cluster_name));
+            // The driver that would delete them goes with the cluster.
+            let theirs = volumes.iter().filter(|volume| {
+                volume.handle.is_some() && volume.claim.as_ref().is_none_or(|(of, _)| of != namespace)
+            });
+            foresight.hinders.extend(theirs.map(|volume| {
                     let (name, id) = (&volume.name, volume.handle.as_deref().unwrap_or_default());
                     format!("PersistentVolume {name} ({id}) is somebody else's, and would stay and cost: delete its claim first")
                 }));
-                foresight.hinders.extend(
-                    stay.iter()
-                        .map(|object| format!("{object} is somebody else's, and goes with the cluster")),
-                );
-            }
-            None => {
-                would.push(format!(
-                    "leave cluster {}, which has no stack of ours",
-                    self.cluster_name
-                ));
-                foresight.hinders.extend(
-                    stay.iter()
-                        .map(|object| format!("{object} is somebody else's, and stays")),
-                );
-            }
+            foresight.hinders.extend(
+                stay.iter()
+                    .map(|object| format!("{object} is somebody else's, and goes with the cluster")),
+            );
+        } else {
+            would.push(format!(
+                "leave cluster {}, which has no stack of ours",
+                self.cluster_name
+            ));
+            foresight.hinders.extend(
+                stay.iter()
+                    .map(|object| format!("{object} is somebody else's, and stays")),
+            );
         }
         foresight.more = would.len().saturating_sub(MOST_TOLD);
         would.truncate(MOST_TOLD);

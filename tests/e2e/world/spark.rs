@@ -107,7 +107,7 @@ impl Job {
     }
 
     /// How many attempts at tasks ended in which way, by Spark's own record.
-    pub(crate) fn attempts(&self) -> BTreeMap<String, usize> {
+    pub(crate) fn attempts() -> BTreeMap<String, usize> {
         let logs = fs::read_dir(place("spark/events")).expect("the event logs");
         let newest = logs
             .map(|log| log.expect("readable").path())

@@ -42,21 +42,21 @@ async fn a_plan_says_what_would_go_and_what_would_be_lost_and_changes_nothing() 
     world.write("/job/_temporary/part-0", &[OTHER]);
     let answer = plan(&world, json!({"cluster": "prod", "plan": true})).await;
     assert_eq!(answer["outcome"], "planned", "{answer:#}");
-    let plan = &answer["plan"];
+    let foreseen = &answer["plan"];
     assert_eq!(
-        plan["persisted"],
+        foreseen["persisted"],
         json!({"files": 1, "bytes": 10}),
         "counted once"
     );
-    assert_eq!(plan["lost"], json!({"files": 1, "bytes": 10}));
+    assert_eq!(foreseen["lost"], json!({"files": 1, "bytes": 10}));
     assert!(
-        plan["lostFiles"][0]
+        foreseen["lostFiles"][0]
             .as_str()
             .is_some_and(|file| file.starts_with("/job/_temporary/part-0 (10 bytes: ")),
-        "{plan:#}"
+        "{foreseen:#}"
     );
-    assert_eq!(plan["instances"], json!(["i-1"]));
-    let would = plan["would"].to_string();
+    assert_eq!(foreseen["instances"], json!(["i-1"]));
+    let steps = foreseen["would"].to_string();
     for step in [
         "stop Deployment scaling/autoscaler",
         "write 1 files (10 bytes) to the under store",
@@ -67,11 +67,11 @@ async fn a_plan_says_what_would_go_and_what_would_be_lost_and_changes_nothing() 
         "delete PersistentVolume local-pv-1",
         "delete stack prod-cluster with cluster prod",
     ] {
-        assert!(would.contains(step), "{step}: {would}");
+        assert!(steps.contains(step), "{step}: {steps}");
     }
     assert!(
-        !would.contains("coredns") && !would.contains("hook eks"),
-        "{would}"
+        !steps.contains("coredns") && !steps.contains("hook eks"),
+        "{steps}"
     );
     assert!(world.0.borrow().did.is_empty(), "{:?}", world.0.borrow().did);
 }

@@ -31,6 +31,7 @@ pub(crate) struct File {
 }
 
 /// What the world is like.
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct State {
     pub(crate) now: Timestamp,
     pub(crate) status: Option<&'static str>,
@@ -302,6 +303,7 @@ impl GroupsView for World {
         let group = |name: &String| Group {
             name: name.clone(),
             exists: state.groups_exist,
+            one_array: false,
             retains: true,
             hooks: hooks.clone(),
             members: vec![Member {

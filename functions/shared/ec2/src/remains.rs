@@ -1,6 +1,6 @@
 //! What of a cluster EC2 still has.
 
-use aws_sdk_ec2::types::{Filter, Reservation};
+use aws_sdk_ec2::types::{Filter, NatGatewayState, Reservation, VolumeState};
 use tidegate_aws::{classify, told};
 use tidegate_domain::destroy::{Remain, Remains};
 use tidegate_domain::error::Result;
@@ -12,7 +12,7 @@ const DESCRIBE_VOLUMES: &str = "ec2:DescribeVolumes";
 const DESCRIBE_NAT_GATEWAYS: &str = "ec2:DescribeNatGateways";
 const DESCRIBE_ADDRESSES: &str = "ec2:DescribeAddresses";
 
-/// The tag that infra/deploy.py gives the cluster's stack, and CloudFormation all that is in it.
+/// The tag that infra/deploy.py gives the cluster's stack, and `CloudFormation` all that is in it.
 const STACK_TAG: &str = "tag:tidegate-cluster";
 
 /// The key of the tag that EKS gives its nodes, and the EBS driver its volumes.
@@ -77,11 +77,7 @@ impl Ec2 {
             left.push(Remain {
                 kind: "volume",
                 id: told(DESCRIBE_VOLUMES, volume.volume_id(), "VolumeId")?,
-                state: told(
-                    DESCRIBE_VOLUMES,
-                    volume.state().map(|state| state.as_str()),
-                    "State",
-                )?,
+                state: told(DESCRIBE_VOLUMES, volume.state().map(VolumeState::as_str), "State")?,
             });
         }
         left.retain(|volume| volume.state != "deleted");
@@ -104,7 +100,7 @@ impl Ec2 {
                 id: told(DESCRIBE_NAT_GATEWAYS, gateway.nat_gateway_id(), "NatGatewayId")?,
                 state: told(
                     DESCRIBE_NAT_GATEWAYS,
-                    gateway.state().map(|state| state.as_str()),
+                    gateway.state().map(NatGatewayState::as_str),
                     "State",
                 )?,
             });

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The cluster's stack as CloudFormation tells of it.
+/// The cluster's stack as `CloudFormation` tells of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StackSeen {

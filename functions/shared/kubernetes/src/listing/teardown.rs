@@ -305,9 +305,9 @@ impl Teardown for Cluster {
         .await
     }
 
-    async fn merge(&self, object: &Value, patch: &Value) -> Result<Changed> {
+    async fn merge(&self, object: &Value, change: &Value) -> Result<Changed> {
         let path = known_path(object)?;
-        let body = patch.to_string().into_bytes();
+        let body = change.to_string().into_bytes();
         let manager = self.patch_params().field_manager.unwrap_or_default();
         self.change_object(PATCH, async || {
             let request = Request::patch(format!("{path}?fieldManager={manager}"))
