@@ -66,10 +66,11 @@ impl Losses {
                 .cmp(&left.bytes)
                 .then_with(|| left.path.cmp(&right.path))
         });
-        let mut room = MOST_BYTES;
+        // But for the brackets around all of them.
+        let mut room = MOST_BYTES - 2;
         let fit = self.largest.iter().take(MOST_NAMED).take_while(|loss| {
-            // A path of control characters is six times as long in JSON.
-            let size = loss.path.escape_default().count() + loss.why.len() + 48;
+            // With its comma. A path of control characters is six times as long in JSON.
+            let size = serde_json::to_string(loss).map_or(usize::MAX / 2, |text| text.len()) + 1;
             let fits = size <= room;
             room = room.saturating_sub(size);
             fits
