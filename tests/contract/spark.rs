@@ -138,13 +138,16 @@ fn clients_turn_to_other_workers_in_the_time_that_a_drain_gives_them() {
 fn a_read_outlasts_the_time_until_a_worker_that_was_taken_out_of_service_is_back() {
     let patience = seconds(&settings()["spark.hadoop.alluxio.user.block.read.retry.max.duration"]);
     let masters = read("infra/kubernetes/alluxio-config.yaml.j2");
-    let back: u32 = [
-        "alluxio.master.worker.timeout=",
-        "alluxio.master.lost.worker.deletion.timeout=",
-    ]
-    .map(|property| seconds(&after(&masters, property)))
-    .iter()
-    .sum();
+    let lost = seconds(&after(&masters, "alluxio.master.worker.timeout="));
+    let refresh = &template()["Parameters"]["WorkerListRefreshSeconds"]["Default"];
+    let refresh = refresh.as_u64().and_then(|seconds| u32::try_from(seconds).ok());
+    // The deletion timeout is rendered as the sum of these two.
+    let done = after(
+        &read("functions/shared/manifests/src/lib.rs"),
+        "UNTIL_CLIENTS_ARE_DONE_SECONDS: u32 = ",
+    );
+    let done: u32 = done.trim_end_matches(';').parse().expect("seconds");
+    let back = lost + refresh.expect("WorkerListRefreshSeconds") + done;
     assert!(patience > back, "{patience} s, {back} s");
 }
 

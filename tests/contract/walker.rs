@@ -380,7 +380,9 @@ impl Walker<'_> {
         });
         let mut variables = line.variables.clone();
         variables.insert("states".to_owned(), states);
-        evaluate(texts, &variables, line.now)
+        let texts: Vec<_> = texts.iter().map(|text| self.substituted(text)).collect();
+        let texts: Vec<_> = texts.iter().map(String::as_str).collect();
+        evaluate(&texts, &variables, line.now)
     }
 
     /// The value that an expression has come to.
@@ -398,6 +400,16 @@ impl Walker<'_> {
     fn substitute(&self, text: &str) -> Value {
         let name = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
         let value = name.and_then(|name| self.substitutions.get(name));
-        value.cloned().unwrap_or_else(|| json!(text))
+        value.cloned().unwrap_or_else(|| json!(self.substituted(text)))
+    }
+
+    /// A text in which every substitution that is a text has been made.
+    fn substituted(&self, text: &str) -> String {
+        let texts = self.substitutions.iter();
+        texts
+            .filter_map(|(name, value)| Some((name, value.as_str()?)))
+            .fold(text.to_owned(), |text, (name, value)| {
+                text.replace(&format!("${{{name}}}"), value)
+            })
     }
 }

@@ -142,7 +142,11 @@ where
         loop {
             let mut waits = waiting(&cluster.in_namespace(namespace).await?);
             let found = held(&cluster.held_volumes().await?, namespace);
-            session.facts.foreign.clone_from(&found.foreign);
+            for volume in found.foreign {
+                if !session.facts.foreign.contains(&volume) {
+                    session.facts.foreign.push(volume);
+                }
+            }
             if !found.kept.is_empty() {
                 session.facts.left.clone_from(&found.kept);
                 return Ok(Step::Stop(format!(

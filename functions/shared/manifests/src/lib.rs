@@ -51,8 +51,9 @@ const RBAC: [&str; 9] = [
 const RBAC_NAMESPACE: &str = "\n  namespace: alluxio\n";
 
 /// So long a worker stays out of service after its clients have a new list of workers: `IdleLimitSeconds` by default, and
-/// the last look at a full cache.
-const UNTIL_CLIENTS_ARE_DONE_SECONDS: u32 = 600;
+/// as long again for the last look at a full cache. No longer: a file that was written while it went out of service can
+/// be saved, and read, only once it is back.
+const UNTIL_CLIENTS_ARE_DONE_SECONDS: u32 = 360;
 
 /// Objects that belong together, and are there before those of the next step.
 #[derive(Clone, Debug, PartialEq, Eq)]

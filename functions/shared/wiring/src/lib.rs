@@ -45,7 +45,11 @@ pub const fn executions() -> RunningExecutions {
 /// The masters of `ALLUXIO_MASTERS`, or where it is empty those that run in the cluster, in the namespace
 /// `ALLUXIO_NAMESPACE`; as the user `ALLUXIO_USER`.
 pub fn alluxio_master(settings: &Settings, cluster: &Cluster) -> Result<AlluxioMaster> {
-    master_at(settings, cluster.clone())
+    let (named, user) = (
+        settings.optional_list("ALLUXIO_MASTERS")?,
+        settings.text("ALLUXIO_USER")?,
+    );
+    master_at(named, user, settings.text("ALLUXIO_NAMESPACE")?, cluster.clone())
 }
 
 /// The same in a cluster that may be gone: EKS is asked for its API server whenever masters that run in it are looked for.
@@ -55,18 +59,25 @@ pub fn alluxio_master_while_there_is_a_cluster(
     eks: EksCluster,
     login: EksLogin,
 ) -> Result<AlluxioMaster> {
+    let (named, user) = (
+        settings.optional_list("ALLUXIO_MASTERS")?,
+        settings.text("ALLUXIO_USER")?,
+    );
     let places = PlacesOfTheTime { function, eks, login };
-    master_at(settings, places)
+    master_at(named, user, settings.text("ALLUXIO_NAMESPACE")?, places)
 }
 
-fn master_at(settings: &Settings, places: impl MasterPlaces + 'static) -> Result<AlluxioMaster> {
-    let login = Login::Simple {
-        user: settings.text("ALLUXIO_USER")?,
-    };
-    let namespace = settings.text("ALLUXIO_NAMESPACE")?;
-    match settings.optional_list("ALLUXIO_MASTERS")? {
-        named if named.is_empty() => Ok(AlluxioMaster::in_cluster(places, namespace, login)),
-        named => AlluxioMaster::new(named, login),
+fn master_at(
+    named: Vec<String>,
+    user: String,
+    namespace: String,
+    places: impl MasterPlaces + 'static,
+) -> Result<AlluxioMaster> {
+    let login = Login::Simple { user };
+    if named.is_empty() {
+        Ok(AlluxioMaster::in_cluster(places, namespace, login))
+    } else {
+        AlluxioMaster::new(named, login)
     }
 }
 
