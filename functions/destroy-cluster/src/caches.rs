@@ -31,12 +31,18 @@ where
 {
     /// Until nothing on any cache is the only copy, and none is in service; as far as this call comes.
     pub(crate) async fn save_caches(&self, session: &mut Session, cluster: &Cluster) -> Result<Step> {
+        let mut waited = None;
         loop {
             let step = self.cache_step(session, cluster).await?;
             let over = self.clock.now() >= session.ends;
             match step {
                 Step::Onward if !over => {}
-                Step::NotYet(_) if !over => self.clock.sleep(BETWEEN_LOOKS).await,
+                // Between two waits there are steps that need none: what was waited for says more.
+                Step::Onward => return Ok(waited.map_or(Step::Onward, Step::NotYet)),
+                Step::NotYet(reason) if !over => {
+                    waited = Some(reason);
+                    self.clock.sleep(BETWEEN_LOOKS).await;
+                }
                 other => return Ok(other),
             }
         }

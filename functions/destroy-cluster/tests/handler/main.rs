@@ -149,7 +149,7 @@ async fn everything_is_saved_then_out_of_service_then_gone_in_this_order() {
 async fn a_write_that_races_is_found_and_saved_when_its_worker_is_back() {
     let world = World::default();
     world.0.borrow_mut().races = Some("/late");
-    let answer = world.until_done("empty", json!({}), 12).await;
+    let answer = world.until_done("empty", json!({}), 3).await;
     assert_eq!(answer["outcome"], "waiting", "{answer:#}");
     let reason = answer["reason"].as_str().unwrap_or_default();
     assert!(reason.contains("/late"), "{reason}");
@@ -238,7 +238,7 @@ async fn with_loss_accepted_a_store_that_refuses_is_given_up_when_the_time_is_ov
 async fn a_worker_that_alluxio_has_lost_is_waited_for_as_long_as_its_pod_stands() {
     let world = World::default();
     world.0.borrow_mut().workers.insert(OTHER, WorkerState::Lost);
-    let answer = world.until_done("empty", json!({}), 12).await;
+    let answer = world.until_done("empty", json!({}), 3).await;
     assert_eq!(answer["outcome"], "waiting", "{answer:#}");
     assert!(
         answer["reason"]

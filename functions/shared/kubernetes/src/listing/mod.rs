@@ -27,8 +27,8 @@ const PAGE: u32 = 500;
 struct Page<T> {
     #[serde(default)]
     metadata: PageMeta,
-    #[serde(default = "Vec::new")]
-    items: Vec<T>,
+    /// An empty listing of metadata says `null`.
+    items: Option<Vec<T>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -62,7 +62,7 @@ impl Cluster {
             };
             let uri = format!("{path}?limit={PAGE}{selector}{token}");
             let page: Page<T> = self.read(asked, &uri).await?;
-            for item in page.items {
+            for item in page.items.unwrap_or_default() {
                 found.extend(view(item)?);
             }
             next = page.metadata.next;

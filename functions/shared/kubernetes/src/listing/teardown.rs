@@ -176,6 +176,7 @@ impl Cluster {
                 .await?;
             found.extend(
                 page.items
+                    .unwrap_or_default()
                     .into_iter()
                     .map(|item| json!({ "apiVersion": version, "kind": kind, "metadata": item["metadata"] })),
             );
