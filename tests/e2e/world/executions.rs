@@ -219,14 +219,14 @@ impl World {
         let events = fs::read_to_string(place("events.jsonl")).expect("the world's events");
         // Of the line that is being written only a part may be there.
         let whole = events.rsplit_once('\n').map_or("", |(whole, _)| whole);
-        let mut details = whole
+        let mut outcomes = whole
             .lines()
-            .filter(|line| line.contains(&execution.arn))
+            .filter(|line| line.contains(&execution.arn) && line.contains(" Outcome\""))
             .map(|line| {
                 let mut line: Value = serde_json::from_str(line).expect("an event");
                 line["event"]["detail"].take()
             });
-        details
+        outcomes
             .find(|detail| detail["execution"] == *execution.arn)
             .expect("an outcome event")
     }
