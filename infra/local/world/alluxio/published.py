@@ -16,7 +16,14 @@ def service_of(master: str) -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": SERVICE, "namespace": NAMESPACE},
-        "spec": {"clusterIP": "None", "publishNotReadyAddresses": True, "ports": [rpc]},
+        "spec": {
+            "clusterIP": "None",
+            "publishNotReadyAddresses": True,
+            "ports": [rpc],
+            # Without a selector it would want both, and that of infra/kubernetes could not take its place.
+            "ipFamilies": ["IPv4"],
+            "ipFamilyPolicy": "SingleStack",
+        },
     }
     slice_of_it = {
         "apiVersion": "discovery.k8s.io/v1",
