@@ -23,7 +23,8 @@ copy() {
     cp -a "$1/.fingerprint" "$2/"
     cp -al "$1/build" "$1/deps" "$2/" 2>/dev/null || cp -a "$1/build" "$1/deps" "$2/"
 }
-compiled() { find "$1/.fingerprint" -mindepth 1 -maxdepth 1 2>/dev/null | wc -l; }
+# What is whole: a crate that is still being compiled has a fingerprint already.
+compiled() { find "$1/deps" -maxdepth 1 \( -name '*.rmeta' -o -name '*.rlib' \) 2>/dev/null | wc -l; }
 
 case "$what" in
 restore)
