@@ -95,6 +95,10 @@ async fn masters_that_are_nowhere_or_have_moved_are_waited_for_and_found_where_t
     group.world.pass(31).await;
     group.scale_to(1).await;
     let instance = group.one_in("Pending:Wait", 30).await;
+    eventually(30, "it is a node", async || {
+        group.world.node(&instance).await.map(|_| ()).ok_or("none")
+    })
+    .await;
     eventually(60, "it has a worker", async || {
         let (_, host) = group.world.node_address(&instance).await;
         let hosts = group.world.worker_hosts("LIVE").await;

@@ -26,7 +26,7 @@ def stack(aws: Aws) -> str:
     subnets = list(endpoint.ec2.subnets.values())
     if not aws.client("ec2").describe_launch_templates()["LaunchTemplates"]:
         groups.make_launch_templates(aws.url, endpoint.config.region)
-    group = groups.make_node_group(aws.url, endpoint.config.region, endpoint.config.cluster, subnets, NODE_GROUP)
+    group = groups.make_node_group(aws.url, endpoint.config.region, endpoint.config.cluster, subnets, groups.bare_node_group(NODE_GROUP))
     aws.desire(group, 1)
     until(lambda: aws.states(group) == ["InService"])
     aws.admin("POST", "cluster-stack", {"name": STACK})

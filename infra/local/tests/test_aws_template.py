@@ -268,8 +268,10 @@ def test_the_products_functions_have_their_settings_and_rights(aws, product):
     role = product["outputs"]["ResolveNodeRoleArn"]
     endpoint = aws.endpoint
     allows = endpoint.authorizer.role_allows
-    assert allows(role, "autoscaling:DescribeAutoScalingInstances", ("*",))
-    assert not allows(role, "autoscaling:CompleteLifecycleAction", ("*",))
+    here, elsewhere = {"aws:requestedregion": ["us-west-2"]}, {"aws:requestedregion": ["us-east-1"]}
+    assert allows(role, "autoscaling:DescribeAutoScalingInstances", ("*",), here)
+    assert not allows(role, "autoscaling:DescribeAutoScalingInstances", ("*",), elsewhere)
+    assert not allows(role, "autoscaling:CompleteLifecycleAction", ("*",), here)
     assert endpoint.identities.trusts(role, "lambda.amazonaws.com")
 
 
