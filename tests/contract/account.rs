@@ -26,6 +26,7 @@ pub(crate) fn scope() -> Scope {
     Scope {
         groups: vec![GROUP.to_owned()],
         array_groups: Vec::new(),
+        memory_caches: false,
         join_hook: "tidegate-node-join".to_owned(),
         drain_hook: "tidegate-node-drain".to_owned(),
         join_limit_seconds: JOIN_LIMIT,

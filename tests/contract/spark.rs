@@ -99,9 +99,9 @@ fn executors_land_only_where_a_cache_is_in_service() {
         .iter()
         .map(|term| term["matchExpressions"][0]["key"].as_str().unwrap_or_default())
         .collect();
-    assert_eq!(keys, [names::WORKER_LABEL, "alluxio-memory-worker"]);
+    assert_eq!(keys, [names::WORKER_LABEL, names::MEMORY_WORKER_LABEL]);
     let workers = read("infra/kubernetes/alluxio-worker.yaml.j2");
-    assert!(workers.contains("alluxio-memory-worker: \"true\""));
+    assert!(workers.contains(&format!("{}: \"true\"", names::MEMORY_WORKER_LABEL)));
 }
 
 #[test]

@@ -20,10 +20,11 @@ use tidegate_domain::bootstrap::{
 use tidegate_domain::disks::{Disk, DiskLayout, as_set_up};
 use tidegate_domain::drift::{ClusterView, Group, GroupsView, Repair, Scope, WorkersView, of_groups};
 use tidegate_domain::error::{Error, ErrorName, Result};
+use tidegate_domain::names;
 use tidegate_domain::outcome::{Answer, BootstrapOutcome};
 use tidegate_domain::ports::{Clock, Instances, MasterPlaces};
 use tidegate_lambda::{Call, Reply, Serve};
-use tidegate_manifests::{AddOn, Layout, MEMORY, Settings};
+use tidegate_manifests::{AddOn, Layout, Settings};
 
 /// No step is begun after so long: a function has 30 s, and the next call goes on.
 const LAST_BEGINNING: SignedDuration = SignedDuration::from_secs(15);
@@ -164,7 +165,7 @@ where
         let seen = Seen { groups, disks };
         facts.disk_layouts = layouts.into_iter().collect();
         if self.memory_tier_mib > 0 {
-            facts.disk_layouts.push(MEMORY.into());
+            facts.disk_layouts.push(names::MEMORY_LAYOUT.into());
         }
         if facts.disk_layouts.is_empty() {
             let reason = format!(
@@ -335,7 +336,7 @@ where
             return Err(Error::new(ErrorName::InvalidInput, what));
         }
         let layout = |name: &String| match name.as_str() {
-            MEMORY => Ok(Layout::memory(self.memory_tier_mib)),
+            names::MEMORY_LAYOUT => Ok(Layout::memory(self.memory_tier_mib)),
             disks => Layout::parse(disks),
         };
         settings.layouts = layouts

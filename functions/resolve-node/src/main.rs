@@ -20,6 +20,7 @@ async fn main() -> ExitCode {
             scope: Scope {
                 groups: settings.list("AUTO_SCALING_GROUPS")?,
                 array_groups: settings.optional_list("ARRAY_GROUPS")?,
+                memory_caches: settings.number::<u32>("MEMORY_TIER_MIB")? > 0,
                 join_hook: settings.text("JOIN_HOOK_NAME")?,
                 drain_hook: settings.text("DRAIN_HOOK_NAME")?,
                 join_limit_seconds: settings.number("JOIN_LIMIT_SECONDS")?,

@@ -91,6 +91,12 @@ impl DiskLayout {
         )
     }
 
+    /// The layout of a node without disks, whose cache is in memory.
+    #[must_use]
+    pub fn memory() -> Self {
+        Self(names::MEMORY_LAYOUT.to_owned())
+    }
+
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {

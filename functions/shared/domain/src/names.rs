@@ -11,9 +11,13 @@ pub const FAST_DISK_NVME: &str = "pv-nvme";
 pub const FAST_DISK_RAID: &str = "pv-raid";
 /// The disk layout of the node's instance type, such as `2x300g`.
 pub const DISK_LAYOUT_LABEL: &str = "tidegate.dev/disk-layout";
+/// The disk layout of nodes without disks, whose cache is in memory.
+pub const MEMORY_LAYOUT: &str = "memory";
 /// The lever of the Alluxio worker: set, the `DaemonSet` of that disk layout runs a worker here; taken off, the
 /// worker ends.
 pub const WORKER_LABEL: &str = "tidegate.dev/alluxio-worker";
+/// The lever of a worker whose cache is in memory. Set by the node group, so it stands before the first pod does.
+pub const MEMORY_WORKER_LABEL: &str = "alluxio-memory-worker";
 /// When a drain of this node began (RFC 3339). While it stands, every join of the node gives way.
 pub const DRAIN_SINCE_ANNOTATION: &str = "tidegate.dev/drain-since";
 /// When the node's worker was last decommissioned (RFC 3339): the wait for idle clients counts from here.

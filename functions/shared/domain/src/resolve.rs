@@ -50,6 +50,8 @@ pub struct Scope {
     pub groups: Vec<String>,
     /// Those of them whose instances set their disks up as one array.
     pub array_groups: Vec<String>,
+    /// Whether nodes without disks may carry a cache in memory.
+    pub memory_caches: bool,
     /// The name of our launch hook.
     pub join_hook: String,
     /// The name of our terminate hook.
@@ -179,13 +181,18 @@ pub fn resolve(scope: &Scope, known: Known<'_>) -> Resolution {
         .map_or(by_limit, |by_event| by_limit.min(by_event).max(started_at));
     let one_array = scope.array_groups.contains(&membership.group);
     let disks = as_set_up(disks, one_array);
+    let in_memory = disks.is_empty() && scope.memory_caches;
     let subject = Subject {
         instance_id: instance.clone(),
         auto_scaling_group: membership.group.clone(),
         availability_zone: membership.zone.clone(),
         instance_type: membership.instance_type.clone(),
         lifecycle_state: membership.lifecycle_state.clone(),
-        disk_layout: DiskLayout::of(&disks),
+        disk_layout: if in_memory {
+            DiskLayout::memory()
+        } else {
+            DiskLayout::of(&disks)
+        },
         disks,
         one_array,
         hook,
@@ -203,7 +210,15 @@ pub fn resolve(scope: &Scope, known: Known<'_>) -> Resolution {
                 "instance {instance} is {state} and goes into the warm pool: it joins when it comes into its group"
             ),
         )
-    } else if subject.disks.is_empty() {
+    } else if in_memory && direction == Direction::Join {
+        (
+            ResolveOutcome::Ignored,
+            format!(
+                "instance type {} has no NVMe instance store: the label of its group runs its cache in memory",
+                subject.instance_type
+            ),
+        )
+    } else if subject.disks.is_empty() && !in_memory {
         (
             ResolveOutcome::Ignored,
             format!(
@@ -212,11 +227,11 @@ pub fn resolve(scope: &Scope, known: Known<'_>) -> Resolution {
             ),
         )
     } else {
-        let disks = &subject.disk_layout;
+        let layout = &subject.disk_layout;
         (
             ResolveOutcome::Resolved,
             format!(
-                "{trigger}: instance {instance} of group {} is {state}, disks {disks}",
+                "{trigger}: instance {instance} of group {} is {state}, disks {layout}",
                 membership.group
             ),
         )

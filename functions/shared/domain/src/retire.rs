@@ -20,14 +20,18 @@ pub fn in_service(worker: Option<&Worker>) -> Option<String> {
 }
 
 /// Takes the worker's lever off a node, and stops the provisioner there, which would publish the disks again; none
-/// where both are off.
+/// where all are off.
 #[must_use]
 pub fn pull_levers(node: &Node) -> Option<NodeChange> {
-    let labels: BTreeMap<_, _> = [names::WORKER_LABEL, names::FAST_DISK_LABEL]
-        .into_iter()
-        .filter(|label| node.labels.contains_key(*label))
-        .map(|label| (label, None))
-        .collect();
+    let labels: BTreeMap<_, _> = [
+        names::WORKER_LABEL,
+        names::MEMORY_WORKER_LABEL,
+        names::FAST_DISK_LABEL,
+    ]
+    .into_iter()
+    .filter(|label| node.labels.contains_key(*label))
+    .map(|label| (label, None))
+    .collect();
     (!labels.is_empty()).then(|| NodeChange {
         labels,
         ..NodeChange::default()
@@ -136,6 +140,20 @@ mod tests {
         let change = pull_levers(&node()).expect("a lever is on");
         assert_eq!(change.labels, BTreeMap::from([(names::WORKER_LABEL, None)]));
         assert_eq!(pull_levers(&Node::default()), None);
+    }
+
+    #[test]
+    fn the_lever_of_a_cache_in_memory_is_pulled_too() {
+        let label = (names::MEMORY_WORKER_LABEL.to_owned(), names::TRUE.to_owned());
+        let node = Node {
+            labels: [label].into(),
+            ..Node::default()
+        };
+        let change = pull_levers(&node).expect("a lever is on");
+        assert_eq!(
+            change.labels,
+            BTreeMap::from([(names::MEMORY_WORKER_LABEL, None)])
+        );
     }
 
     #[test]

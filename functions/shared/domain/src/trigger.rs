@@ -281,6 +281,7 @@ mod tests {
         Scope {
             groups: vec!["nvme".into(), "spot".into()],
             array_groups: Vec::new(),
+            memory_caches: false,
             join_hook: "tidegate-node-join".into(),
             drain_hook: "tidegate-node-drain".into(),
             join_limit_seconds: 1_800,

@@ -1,6 +1,7 @@
 //! The command line.
 
-use tidegate_manifests::{AddOn, Layout, MEMORY, MasterSet, Settings};
+use tidegate_domain::names;
+use tidegate_manifests::{AddOn, Layout, MasterSet, Settings};
 
 pub(crate) const USAGE: &str = "\
 Prints the Kubernetes manifests of a cluster, for `kubectl apply -f -`.
@@ -90,7 +91,7 @@ impl Given {
     fn set(&mut self, name: &str, value: String) -> Result<(), String> {
         let settings = &mut self.settings;
         match name {
-            "--layout" if value == MEMORY => self.memory_layout = true,
+            "--layout" if value == names::MEMORY_LAYOUT => self.memory_layout = true,
             "--layout" => settings
                 .layouts
                 .push(Layout::parse(&value).map_err(|error| error.to_string())?),

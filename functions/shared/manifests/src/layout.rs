@@ -2,14 +2,12 @@
 
 use serde::Serialize;
 use tidegate_domain::disks::{Disk, DiskLayout};
+use tidegate_domain::names;
 
 use crate::Error;
 
 const MIB: u64 = 1_048_576;
 const GIB: u64 = 1_073_741_824;
-
-/// The name of the layout of nodes without disks.
-pub const MEMORY: &str = "memory";
 
 /// No instance type has more instance-store disks (d3en.12xlarge and its like).
 const MOST_DISKS: u32 = 24;
@@ -85,7 +83,7 @@ impl Layout {
             request_gib: 0,
         };
         Self {
-            name: MEMORY.into(),
+            name: names::MEMORY_LAYOUT.into(),
             tiers: vec![tier],
             memory_mib,
         }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use thiserror::Error;
 
-pub use layout::{Layout, MEMORY, Tier};
+pub use layout::{Layout, Tier};
 pub use settings::{AddOn, JavaMemory, MasterSet, Settings};
 
 /// What is wrong with the settings, in a sentence for the person who wrote them.

@@ -7,6 +7,7 @@ fn scope() -> Scope {
     Scope {
         groups: vec!["nvme".into(), "spot".into()],
         array_groups: Vec::new(),
+        memory_caches: false,
         join_hook: "tidegate-node-join".into(),
         drain_hook: "tidegate-node-drain".into(),
         join_limit_seconds: 1_800,
@@ -135,6 +136,34 @@ fn disks_of_a_group_that_makes_an_array_of_them_are_one() {
     assert!(subject.one_array);
     assert_eq!(subject.disks, [Disk { size_gb: 600 }]);
     assert_eq!(subject.disk_layout.as_str(), "1x600g");
+}
+
+#[test]
+fn a_node_whose_cache_is_in_memory_is_drained_and_joins_by_itself() {
+    let mut scope = scope();
+    scope.memory_caches = true;
+    let of = |direction, disks| {
+        let known = Known {
+            direction,
+            trigger: &action(direction),
+            instance: &instance(),
+            membership: &member("InService"),
+            disks: vec![Disk { size_gb: 300 }; disks],
+            hooks: &hooks(),
+            retains: true,
+            started_at: Timestamp::UNIX_EPOCH,
+        };
+        let resolution = resolve(&scope, known);
+        let layout = resolution.subject.map(|subject| subject.disk_layout);
+        (resolution.outcome, layout.expect("ours").to_string())
+    };
+    let memory = || "memory".to_owned();
+    assert_eq!(of(Direction::Drain, 0), (ResolveOutcome::Resolved, memory()));
+    assert_eq!(of(Direction::Join, 0), (ResolveOutcome::Ignored, memory()));
+    assert_eq!(
+        of(Direction::Join, 2),
+        (ResolveOutcome::Resolved, "2x300g".to_owned())
+    );
 }
 
 #[test]
