@@ -516,6 +516,15 @@ def test_devs_nodes_are_open_at_once_for_master_and_workers(cluster: dict[str, A
     assert groups["Nodes"]["Labels"] == {"alluxio-memory-worker": "true", constant("MASTER_LABEL"): "true"}
 
 
+def test_nodes_that_carry_masters_are_where_the_masters_volumes_can_follow(cluster: dict[str, Any]) -> None:
+    def subnets(environment: str) -> list[str]:
+        nodes = Deployed(cluster, settings(environment)).of_type("AWS::EKS::Nodegroup")["Nodes"]
+        return values(nodes["Subnets"], "Ref")
+
+    assert subnets("dev") == ["PrivateSubnetA"]
+    assert subnets("prod") == ["PrivateSubnetA", "PrivateSubnetB", "PrivateSubnetC"]
+
+
 def test_the_api_server_is_public_only_where_somebody_is_named(cluster: dict[str, Any]) -> None:
     def network(**given: str) -> dict[str, Any]:
         return Deployed(cluster, settings("prod") | given).of_type("AWS::EKS::Cluster")["Cluster"]["ResourcesVpcConfig"]

@@ -13,13 +13,13 @@ def test_dev_is_one_group_whose_nodes_carry_a_cache_in_memory_and_the_master():
     assert chosen.masters is None
     assert (chosen.caches.instance_type, chosen.caches.sizes) == ("m5.xlarge", (2, 2, 2))
     assert chosen.caches.labels == {"alluxio-memory-worker": "true", "tidegate.dev/alluxio-master": "true"}
-    assert chosen.caches.taints == []
+    assert (chosen.caches.taints, chosen.caches.in_one_zone) == ([], True)
 
 
 def test_prod_is_a_group_of_caches_behind_the_startup_taint_and_one_of_masters():
     chosen = sample.read("prod", {"NodesDesired": "4"})
     assert (chosen.caches.instance_type, chosen.caches.sizes) == ("m5d.4xlarge", (3, 4, 10))
-    assert (chosen.caches.labels, chosen.caches.taints) == ({}, [STARTUP_TAINT])
+    assert (chosen.caches.labels, chosen.caches.taints, chosen.caches.in_one_zone) == ({}, [STARTUP_TAINT], False)
     assert chosen.masters is not None
     assert (chosen.masters.instance_type, chosen.masters.sizes) == ("m5.xlarge", (3, 3, 3))
     assert (chosen.masters.labels, chosen.masters.taints) == ({"tidegate.dev/alluxio-master": "true"}, [])

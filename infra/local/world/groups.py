@@ -32,6 +32,7 @@ class NodeGroup:
     labels: dict[str, str] = field(default_factory=dict)
     taints: list[str] = field(default_factory=list)
     """Keys; the value is that of the startup taint."""
+    in_one_zone: bool = False
 
 
 def client(service: str, endpoint: str, region: str) -> Any:
@@ -70,7 +71,7 @@ def make_node_group(endpoint: str, region: str, cluster: str, subnets: list[str]
     eks.create_nodegroup(
         clusterName=cluster,
         nodegroupName=group.name,
-        subnets=subnets,
+        subnets=subnets[:1] if group.in_one_zone else subnets,
         nodeRole="arn:aws:iam::123456789012:role/node",
         launchTemplate={"name": group.instance_type, "version": "$Latest"},
         scalingConfig={"minSize": least, "maxSize": most, "desiredSize": wanted},

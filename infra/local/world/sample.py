@@ -52,6 +52,7 @@ def node_groups(cluster: dict[str, str]) -> tuple[NodeGroup, NodeGroup | None]:
         sizes=(int(cluster["NodesMin"]), int(cluster["NodesDesired"]), int(cluster["NodesMax"])),
         labels=labels if in_memory else {},
         taints=[] if in_memory else [STARTUP_TAINT],
+        in_one_zone=not own_masters,
     )
     if not own_masters:
         return caches, None
