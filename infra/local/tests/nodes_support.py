@@ -51,7 +51,7 @@ class SmallWorld:
         self.aws = aws = self._spawn("aws", "--network", f"127.{self.network}.0.0/16", "--boot-seconds", "0.2", told=True)
         self._plane.start()
         endpoints = {"aws": aws["endpoint"], "region": "us-west-2", "clusterName": "tidegate"}
-        endpoints |= {"network": f"127.{self.network}.0.0/16", "alluxioMaster": f"{master}:{settings.MASTER_RPC_PORT}"}
+        endpoints |= {"network": f"127.{self.network}.0.0/16", "alluxioMasters": f"{master}:{settings.MASTER_RPC_PORT}"}
         if self._pods:
             endpoints["podNetwork"] = self._pods
         (self.directory / "endpoints.json").write_text(json.dumps(endpoints))

@@ -103,7 +103,7 @@ def _options() -> argparse.Namespace:
             command.add_argument(
                 "--cluster-parameters", type=_parameters, default={}, help="JSON object: changes to those of the sample"
             )
-            command.add_argument("--cluster-stack", help="with --bare: the cluster is of a CloudFormation stack of that name")
+            command.add_argument("--cluster-stack", help="with --bare or --sample: the cluster is of a CloudFormation stack of that name")
             command.add_argument("--parameters", type=_parameters, default={}, help="JSON object: parameters of the stack")
         if name == "apiserver":
             command.add_argument("action", choices=("stop", "start"))

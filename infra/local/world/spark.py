@@ -21,15 +21,17 @@ _ADDRESS = "127.0.0.1"
 _FLAGS = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xss512k -XX:-UsePerfData"
 
 
-def settings(directory: Path, client: Path, masters: str) -> dict[str, str]:
-    """What this machine has other than a cluster; the rest is of survive-a-drain.conf."""
+def settings(directory: Path, client: Path, masters: str, hosts: Path | None) -> dict[str, str]:
+    """What this machine has other than a cluster; the rest is of survive-a-drain.conf. ``hosts`` has the masters' names,
+    where these are pods."""
+    flags = f"{_FLAGS} -Djdk.net.hosts.file={hosts}" if hosts else _FLAGS
     return {
         # Executors that are processes of their own, one core each; less memory is refused.
         "spark.master": "local-cluster[2,1,512]",
         "spark.driver.memory": "512m",
         "spark.executor.memory": "512m",
-        "spark.driver.extraJavaOptions": _FLAGS,
-        "spark.executor.extraJavaOptions": _FLAGS,
+        "spark.driver.extraJavaOptions": flags,
+        "spark.executor.extraJavaOptions": flags,
         "spark.driver.bindAddress": _ADDRESS,
         "spark.driver.host": _ADDRESS,
         "spark.ui.enabled": "false",
@@ -59,11 +61,13 @@ def main() -> None:
     if not paths.endpoints.exists():
         sys.exit("world: no world is up: start one with make up")
     tools = Path(os.environ["TIDEGATE_TOOLS"])
-    masters = json.loads(paths.endpoints.read_text())["alluxioMaster"]
+    endpoints = json.loads(paths.endpoints.read_text())
+    hosts = paths.world / "nodes" / "hosts" if "podNetwork" in endpoints else None
     directory = paths.world / "spark"
     home = _home(tools, directory)
     client = next((tools / "spark" / "client").resolve().glob("*.jar"))
-    options = [part for item in settings(directory, client, masters).items() for part in ("--conf", "=".join(item))]
+    own = settings(directory, client, endpoints["alluxioMasters"], hosts)
+    options = [part for item in own.items() for part in ("--conf", "=".join(item))]
     python = str(tools / "spark" / "bin" / "python3")
     environment = os.environ | {"SPARK_HOME": str(home), "SPARK_LOCAL_IP": _ADDRESS, "PYSPARK_PYTHON": python}
     # Of the world's own interpreter; the driver has another.

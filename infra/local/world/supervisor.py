@@ -20,6 +20,7 @@ from typing import Any
 from . import groups, network
 from .alluxio import published
 from .alluxio.process import record_self
+from .alluxio.settings import addresses_in_cluster
 from .kubernetes.control_plane import ControlPlane
 from .kubernetes.token_webhook import TokenWebhook
 from .nodes.volumes import SHARED_DIRECTORY
@@ -109,8 +110,7 @@ class World:
         endpoints = {
             "aws": aws,
             "kubernetes": access.endpoint,
-            **({} if sample else {"alluxioMaster": alluxio["master"], "alluxioMasterWeb": alluxio["masterWeb"]}),
-            **({"podNetwork": claimed.pods_cidr} if sample else {}),
+            **(_of_sample(sample, claimed) if sample else _of_masters(alluxio)),
             "alluxioControl": alluxio["control"],
             "files": alluxio["files"],
             "network": claimed.cidr,
@@ -125,7 +125,8 @@ class World:
         subnets = list(_get(f"{aws}/local-api/health")["subnets"].values())
         if sample:
             self._say("groups and stack")
-            self._deploy(aws, self._make_sample(aws, subnets, sample), _parameters_of(sample))
+            made = self._make_sample(aws, subnets, sample)
+            self._deploy(aws, made, _parameters_of(sample) | self._own_stack(aws, subnets))
         else:
             self._set_up(plane, aws, subnets, alluxio["master"])
         self._say("nodes")
@@ -265,6 +266,15 @@ class World:
         line = {"seconds": round(time.monotonic() - self._began, 1), "starting": what, "ready": ready}
         with self._paths.progress.open("a") as progress:
             progress.write(json.dumps(line) + "\n")
+
+
+def _of_sample(sample: Sample, claimed: network.Network) -> dict[str, str]:
+    """Its masters are known by the names that their pods will have."""
+    return {"alluxioMasters": addresses_in_cluster(sample.master_replicas), "podNetwork": claimed.pods_cidr}
+
+
+def _of_masters(alluxio: dict[str, Any]) -> dict[str, str]:
+    return {"alluxioMasters": alluxio["master"], "alluxioMasterWeb": alluxio["masterWeb"]}
 
 
 def _parameters_of(sample: Sample) -> dict[str, str]:

@@ -93,7 +93,6 @@ def masters_elsewhere(address: str) -> dict[str, str]:
 
 def masters_in_cluster(replicas: int, hosts: Path) -> dict[str, str]:
     """Where the masters of ``infra/kubernetes`` are, as their workers are told; ``hosts`` has their names."""
-    names = [f"alluxio-master-{ordinal}.alluxio-master.alluxio.svc.cluster.local" for ordinal in range(replicas)]
     known = {
         "jdk.net.hosts.file": str(hosts),
         # A test asks right after a pod has come back, which has another address then.
@@ -101,5 +100,14 @@ def masters_in_cluster(replicas: int, hosts: Path) -> dict[str, str]:
         "sun.net.inetaddr.negative.ttl": "1",
     }
     if replicas == 1:
-        return known | masters_elsewhere(names[0])
-    return known | {"alluxio.master.rpc.addresses": ",".join(f"{name}:{MASTER_RPC_PORT}" for name in names)}
+        return known | masters_elsewhere(_master_in_cluster(0))
+    return known | {"alluxio.master.rpc.addresses": addresses_in_cluster(replicas)}
+
+
+def addresses_in_cluster(replicas: int) -> str:
+    """``alluxio.master.rpc.addresses`` of the masters of ``infra/kubernetes``, by their names in the cluster."""
+    return ",".join(f"{_master_in_cluster(ordinal)}:{MASTER_RPC_PORT}" for ordinal in range(replicas))
+
+
+def _master_in_cluster(ordinal: int) -> str:
+    return f"alluxio-master-{ordinal}.alluxio-master.alluxio.svc.cluster.local"
