@@ -90,7 +90,7 @@ async fn a_master_that_forgets_a_decommission_is_told_again_and_nothing_is_lost(
 #[tokio::test]
 async fn masters_that_are_nowhere_or_have_moved_are_waited_for_and_found_where_they_are_then() {
     let group = Group::make("case-masters-move", TWO_DISKS).await;
-    let place = group.world.publish_masters(&json!([])).await;
+    let nowhere = World::masters_led_to(&json!([]));
     // What a function has open is good as long as it lasts, and is not kept for longer than this.
     group.world.pass(31).await;
     group.scale_to(1).await;
@@ -106,13 +106,11 @@ async fn masters_that_are_nowhere_or_have_moved_are_waited_for_and_found_where_t
     })
     .await;
     // Nobody listens there.
-    group
-        .world
-        .publish_masters(&json!([{"addresses": ["127.0.0.1"]}]))
-        .await;
+    let elsewhere = World::masters_led_to(&json!([{"addresses": ["127.0.0.1"]}]));
     group.world.pass(15).await;
     assert_eq!(group.state(&instance).await.as_deref(), Some("Pending:Wait"));
-    group.world.publish_masters(&place).await;
+    elsewhere.end();
+    nowhere.end();
     assert_eq!(group.in_service(1).await, vec![instance.clone()]);
     expect_joined(&group, &instance, 2).await;
     drain(&group, &instance).await.expect("drained");

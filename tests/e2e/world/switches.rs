@@ -156,6 +156,20 @@ impl World {
         Outage(Some(Box::new(move || post(&format!("{url}accepted")))))
     }
 
+    /// The service of the Alluxio masters leads there, or nowhere.
+    pub(crate) fn masters_led_to(endpoints: &Value) -> Outage {
+        let slice = ["-n", "alluxio", "endpointslice", "alluxio-master-world"];
+        let before = kubectl(&[&["get", "-o", "json"][..], &slice].concat());
+        let before: Value = serde_json::from_str(&before).expect("JSON");
+        let before = before["endpoints"].to_string();
+        let patch = move |endpoints: &str| {
+            let patch = format!(r#"{{"endpoints": {endpoints}}}"#);
+            kubectl(&[&["patch", "--type", "merge", "--patch", &patch][..], &slice].concat());
+        };
+        patch(&endpoints.to_string());
+        Outage(Some(Box::new(move || patch(&before))))
+    }
+
     /// The API server is away: connections are refused.
     pub(crate) fn api_server_away() -> Outage {
         api_server("stop");
