@@ -18,15 +18,17 @@ export CARGO_TARGET_DIR="$PWD/target"
 # those that take something away from a whole world. Those mostly wait, so they run beside the others.
 export TIDEGATE_WORLD="$PWD/.world-tests"
 lonely_world="$PWD/.world-tests-alone"
-# One in which nothing is set up yet, and one in which the masters are to be pods.
+# One in which nothing is set up yet, and one that is set up and then taken away, stack and all.
 bare_world="$PWD/.world-tests-bare"
-dev_world="$PWD/.world-tests-dev"
-# One that is set up and then taken away, stack and all.
 ending_world="$PWD/.world-tests-ending"
+# The same of the samples, whose masters are pods.
+prod_world="$PWD/.world-tests-prod"
+dev_world="$PWD/.world-tests-dev"
+worlds=("$TIDEGATE_WORLD" "$lonely_world" "$bare_world" "$ending_world" "$prod_world" "$dev_world")
 # As in tests/nextest.toml.
 lonely='test(/^(outages|retention|drift|drift_left|spark)::/) | test(never_persisted) | test(redriven)'
 bare='test(/^bootstrap::/)'
-dev='test(/^samples::dev/)'
+samples='test(/^samples::/)'
 ending='test(/^destroy::/)'
 export PYTHONPATH="$PWD/infra/local" PYTHONDONTWRITEBYTECODE=1
 export SAM_CLI_TELEMETRY=0 AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION=us-west-2 NO_COLOR=1
@@ -136,10 +138,11 @@ bare_cases() (
     return $status
 )
 
-# A cluster of the sample dev.
-dev_cases() (
-    export TIDEGATE_WORLD="$dev_world"
-    python3 -m world up --sample dev && eval "$(python3 -m world env)" && rust --profile world --workspace -E "binary(e2e) & ($dev)"
+# sample_cases NAME WORLD: the cluster of a sample, of a stack of ours, from set-up to destroy.
+sample_cases() (
+    export TIDEGATE_WORLD="$2"
+    python3 -m world up --sample "$1" --cluster-stack "tidegate-$1-cluster" --parameters '{"DestroyLimitSeconds": "600"}' &&
+        eval "$(python3 -m world env)" && rust --profile world --workspace -E "binary(e2e) & test(/^samples::$1/)"
     status=$?
     python3 -m world down
     return $status
@@ -164,11 +167,8 @@ lonely_cases() (
 )
 
 worlds_down() {
-    python3 -m world down
-    TIDEGATE_WORLD="$lonely_world" python3 -m world down
-    TIDEGATE_WORLD="$bare_world" python3 -m world down
-    TIDEGATE_WORLD="$dev_world" python3 -m world down
-    TIDEGATE_WORLD="$ending_world" python3 -m world down
+    local world
+    for world in "${worlds[@]}"; do TIDEGATE_WORLD="$world" python3 -m world down; done
 }
 
 interrupted() {
@@ -212,12 +212,13 @@ if run world-up world_up; then
     eval "$(python3 -m world env)"
     run adapters rust --profile world --workspace -E 'binary(real_alluxio) | binary(real_api_server)' --run-ignored only
     # Two and the one that runs alone are what two cores start the JVMs of in time.
-    run end-to-end rust --profile world --test-threads 2 --workspace -E "binary(e2e) - ($lonely) - ($bare) - ($dev) - ($ending)"
+    run end-to-end rust --profile world --test-threads 2 --workspace -E "binary(e2e) - ($lonely) - ($bare) - ($samples) - ($ending)"
 fi
 await end-to-end-alone
 run end-to-end-bare bare_cases
-run end-to-end-dev dev_cases
+run end-to-end-dev sample_cases dev "$dev_world"
+run end-to-end-prod sample_cases prod "$prod_world"
 run end-to-end-ending ending_cases
-run rights python3 -m rights "$TIDEGATE_WORLD" "$lonely_world" "$bare_world" "$dev_world" "$ending_world"
+run rights python3 -m rights "${worlds[@]}"
 finish
 exit $((failed > 0))

@@ -7,28 +7,13 @@ use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::world::{Execution, Group, Machine, World, eventually, kubectl};
+use crate::story::set_up_by_the_stack;
+use crate::world::{Execution, Group, Machine, World, kubectl};
 
 const LAUNCH_HOOK: &str = "tidegate-node-join";
 
 async fn bootstrap(world: &World, input: &Value) -> Execution {
     world.run(Machine::Bootstrap, input, 300).await
-}
-
-/// The group of the world's managed node group; EKS has named it.
-async fn node_group() -> Group {
-    let world = World::connect().await;
-    let found = world.autoscaling.describe_auto_scaling_groups().send().await;
-    let found = found.expect("DescribeAutoScalingGroups");
-    let name = found
-        .auto_scaling_groups()
-        .iter()
-        .find_map(|group| group.auto_scaling_group_name())
-        .expect("a group");
-    Group {
-        world,
-        name: String::leak(name.to_owned()),
-    }
 }
 
 async fn delete_hooks(group: &Group) {
@@ -43,37 +28,14 @@ async fn delete_hooks(group: &Group) {
     }
 }
 
-async fn hooks(group: &Group) -> Vec<String> {
-    let found = group
-        .world
-        .autoscaling
-        .describe_lifecycle_hooks()
-        .auto_scaling_group_name(group.name);
-    let found = found.send().await.expect("DescribeLifecycleHooks");
-    let mut names: Vec<_> = found
-        .lifecycle_hooks()
-        .iter()
-        .filter_map(|hook| Some(hook.lifecycle_hook_name()?.to_owned()))
-        .collect();
-    names.sort();
-    names
-}
-
 #[tokio::test]
 async fn a_bare_cluster_is_set_up_when_the_stack_is_complete_and_stays_so_whatever_is_taken_away() {
-    let group = node_group().await;
+    let group = Group::of_node_group("nvme-nodes").await;
     let world = &group.world;
-    let started = eventually(60, "the stack has started it", async || {
-        let begun = world.all(Machine::Bootstrap).await;
-        begun.first().cloned().ok_or(())
-    })
-    .await;
     // metrics-server needs a node to run on. It comes before there are hooks: setting up lets it join.
     group.scale_to(1).await;
-    let first = world.ended(&started, 300).await;
-    first.expect("ready");
-    assert!(first.input.contains("CREATE_COMPLETE"), "{}", first.input);
-    assert_eq!(hooks(&group).await, ["tidegate-node-drain", LAUNCH_HOOK]);
+    let first = set_up_by_the_stack(world).await;
+    assert_eq!(group.hooks().await, ["tidegate-node-drain", LAUNCH_HOOK]);
     assert_eq!(first.output["diskLayouts"], json!(["2x300g"]));
     let instance = group.in_service(1).await.remove(0);
     world
@@ -102,7 +64,7 @@ async fn a_bare_cluster_is_set_up_when_the_stack_is_complete_and_stays_so_whatev
             "{would}: {plan:#?}"
         );
     }
-    assert!(hooks(&group).await.is_empty(), "a plan changes nothing");
+    assert!(group.hooks().await.is_empty(), "a plan changes nothing");
 
     let again = bootstrap(world, &json!({})).await;
     again.expect("ready");
@@ -202,7 +164,7 @@ async fn everything_is_back(group: &Group, late: &str) {
     let strategy = set.spec.and_then(|spec| spec.update_strategy);
     let strategy = strategy.and_then(|strategy| strategy.type_);
     assert_eq!(strategy.as_deref(), Some("OnDelete"), "ours is back");
-    assert_eq!(hooks(group).await, ["tidegate-node-drain", LAUNCH_HOOK]);
+    assert_eq!(group.hooks().await, ["tidegate-node-drain", LAUNCH_HOOK]);
     let joins = group.world.executions_for(Machine::Join, late).await;
     let last = joins.last().expect("a join");
     group.world.ended(last, 30).await.expect("joined");

@@ -1,17 +1,14 @@
 //! A cluster of a stack of ours is set up, used, and taken away. It has a world of its own, of which nothing is left.
 
-use aws_sdk_autoscaling::types::LifecycleHook;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolume, PersistentVolumeClaim};
-use k8s_openapi::api::rbac::v1::ClusterRole;
-use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
-use kube::api::ListParams;
 use serde_json::{Value, json};
 
+use crate::nothing_left::expect_nothing_left;
+use crate::story::set_up_by_the_stack;
 use crate::world::{
-    Execution, Group, Machine, World, WriteType, aws, aws_refuses, eventually, kubectl, kubectl_apply,
-    under_store_file,
+    Execution, Group, Machine, World, WriteType, aws, eventually, kubectl, kubectl_apply, under_store_file,
 };
 
 const STACK: &str = "tidegate-cluster";
@@ -36,42 +33,10 @@ async fn run(world: &World, input: Value) -> Execution {
     world.run(Machine::Destroy, &input, 120).await
 }
 
-/// The group of the world's managed node group, once the stack has set the cluster up.
-async fn set_up() -> Group {
-    let world = World::connect().await;
-    let started = eventually(60, "the stack has started cluster-bootstrap", async || {
-        world.all(Machine::Bootstrap).await.first().cloned().ok_or(())
-    })
-    .await;
-    world.ended(&started, 300).await.expect("ready");
-    let found = world.autoscaling.describe_auto_scaling_groups().send().await;
-    let found = found.expect("DescribeAutoScalingGroups");
-    let group = found.auto_scaling_groups().first().expect("a group");
-    let name = group.auto_scaling_group_name().expect("a name").to_owned();
-    Group {
-        world,
-        name: String::leak(name),
-    }
-}
-
-async fn hooks(group: &Group) -> Vec<String> {
-    let found = group
-        .world
-        .autoscaling
-        .describe_lifecycle_hooks()
-        .auto_scaling_group_name(group.name);
-    let found = found.send().await.expect("DescribeLifecycleHooks");
-    let hooks = found.lifecycle_hooks().iter();
-    hooks
-        .filter_map(LifecycleHook::lifecycle_hook_name)
-        .map(ToOwned::to_owned)
-        .collect()
-}
-
 /// Everything stands as before.
 async fn nothing_was_touched(group: &Group) {
     let world = &group.world;
-    assert_eq!(hooks(group).await.len(), 2);
+    assert_eq!(group.hooks().await.len(), 2);
     assert_eq!(world.worker_hosts("LIVE").await.len(), 2);
     let sets: Api<DaemonSet> = Api::namespaced(world.kube.clone(), "alluxio");
     sets.get("alluxio-worker-2x300g")
@@ -100,8 +65,9 @@ async fn marked(world: &World) -> bool {
 
 #[tokio::test]
 async fn a_cluster_is_saved_emptied_and_taken_away_and_nothing_of_it_is_left() {
-    let group = set_up().await;
+    let group = Group::of_node_group("nvme-nodes").await;
     let world = &group.world;
+    set_up_by_the_stack(world).await;
     group.scale_to(2).await;
     let instances = group.in_service(2).await;
     kubectl_apply(AUTOSCALER, &[]);
@@ -170,7 +136,9 @@ async fn a_cluster_is_saved_emptied_and_taken_away_and_nothing_of_it_is_left() {
         );
     }
     assert_eq!(under_store_file(LOST), None);
-    nothing_is_left(&group, &instances).await;
+    expect_nothing_left(&group, STACK, &instances).await;
+    // What a chart brought is its user's.
+    kubectl(&["get", "deployment", "ca"]);
 
     let third = world.run(Machine::Destroy, &accepting, 60).await;
     third.expect("destroyed");
@@ -208,60 +176,4 @@ async fn what_would_be_lost_is_said_and_refused(group: &Group) {
     assert!(refused.reason().contains(LOST), "{refused:#?}");
     nothing_was_touched(group).await;
     assert!(!marked(world).await);
-}
-
-async fn nothing_is_left(group: &Group, instances: &[String]) {
-    let kube = &group.world.kube;
-    let all = ListParams::default();
-    let namespaces: Api<Namespace> = Api::all(kube.clone());
-    assert!(namespaces.get_opt("alluxio").await.expect("an answer").is_none());
-    let volumes: Api<PersistentVolume> = Api::all(kube.clone());
-    assert_eq!(volumes.list(&all).await.expect("volumes").items.len(), 0);
-    let claims: Api<PersistentVolumeClaim> = Api::all(kube.clone());
-    assert_eq!(claims.list(&all).await.expect("claims").items.len(), 0);
-    let classes: Api<StorageClass> = Api::all(kube.clone());
-    assert_eq!(classes.list(&all).await.expect("classes").items.len(), 0);
-    let sets: Api<DaemonSet> = Api::all(kube.clone());
-    assert_eq!(sets.list(&all).await.expect("sets").items.len(), 0);
-    let roles: Api<ClusterRole> = Api::all(kube.clone());
-    let roles = roles.list(&all).await.expect("roles").items;
-    let ours = roles.iter().filter_map(|role| role.metadata.name.as_deref());
-    assert_eq!(ours.filter(|name| name.contains("tidegate")).count(), 0);
-    let records: Api<ConfigMap> = Api::namespaced(kube.clone(), "kube-system");
-    let records = records.list(&all).await.expect("configs").items;
-    let ours = records
-        .iter()
-        .filter_map(|record| record.metadata.name.as_deref());
-    assert_eq!(
-        ours.filter(|name| name.contains("tidegate") || name.contains("provisioner"))
-            .count(),
-        0
-    );
-    // What a chart brought is its user's.
-    kubectl(&["get", "deployment", "ca"]);
-
-    assert!(
-        aws_refuses(&["cloudformation", "describe-stacks", "--stack-name", STACK]).contains("does not exist")
-    );
-    let cluster = &group.world.endpoints.cluster_name;
-    assert!(aws_refuses(&["eks", "describe-cluster", "--name", cluster]).contains("ResourceNotFound"));
-    let groups = aws(&["autoscaling", "describe-auto-scaling-groups"]);
-    assert_eq!(groups["AutoScalingGroups"], json!([]));
-    let ids: Vec<_> = instances.iter().map(String::as_str).collect();
-    let described = aws(&[&["ec2", "describe-instances", "--instance-ids"][..], &ids].concat());
-    for reservation in described["Reservations"].as_array().into_iter().flatten() {
-        assert_eq!(reservation["Instances"][0]["State"]["Name"], "terminated");
-    }
-    let gateways = aws(&["ec2", "describe-nat-gateways"]);
-    for gateway in gateways["NatGateways"].as_array().into_iter().flatten() {
-        assert_eq!(gateway["State"], "deleted");
-    }
-    assert_eq!(aws(&["ec2", "describe-addresses"])["Addresses"], json!([]));
-    let function = aws(&[
-        "lambda",
-        "get-function-configuration",
-        "--function-name",
-        "tidegate-drain-cache",
-    ]);
-    assert_eq!(function["VpcConfig"]["SubnetIds"], json!([]), "{function:#}");
 }

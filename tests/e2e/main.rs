@@ -17,6 +17,7 @@ mod drift;
 mod drift_left;
 mod faults;
 mod join;
+mod nothing_left;
 mod outages;
 mod plan;
 mod retention;

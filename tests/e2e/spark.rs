@@ -21,13 +21,7 @@ const LOOKS: usize = 6;
 async fn a_spark_job_runs_through_a_scale_out_and_a_scale_in_and_no_task_of_it_fails() {
     let group = Group::with_nodes("case-spark", TWO_DISKS, 1).await;
     let world = &group.world;
-    let mut job = Job::submit(&[
-        "--at=alluxio:///case-spark",
-        "--rows=1000000",
-        "--partitions=16",
-        "--until=alluxio:///case-spark-may-end",
-    ]);
-    job.has_written().await;
+    let mut job = job_that_reads_on().await;
 
     group.scale_to(2).await;
     expect_a_cold_and_then_a_warm_read(&mut job, world).await;
@@ -41,6 +35,24 @@ async fn a_spark_job_runs_through_a_scale_out_and_a_scale_in_and_no_task_of_it_f
     expect_gone(&group, &leaving, &host).await;
     expect_a_warm_read(&mut job, world).await;
 
+    expect_no_task_failed(job, world).await;
+    group.delete().await;
+}
+
+/// A job that has written, and reads what it wrote round after round.
+pub(crate) async fn job_that_reads_on() -> Job {
+    let mut job = Job::submit(&[
+        "--at=alluxio:///case-spark",
+        "--rows=1000000",
+        "--partitions=16",
+        "--until=alluxio:///case-spark-may-end",
+    ]);
+    job.has_written().await;
+    job
+}
+
+/// Lets the job end; fails where a total was wrong, or an attempt at a task did not succeed.
+pub(crate) async fn expect_no_task_failed(mut job: Job, world: &World) {
     let hosts = world.worker_hosts("LIVE").await;
     world
         .write("/case-spark-may-end", WriteType::CacheThrough, &hosts[0])
@@ -53,7 +65,6 @@ async fn a_spark_job_runs_through_a_scale_out_and_a_scale_in_and_no_task_of_it_f
     );
     let ways: Vec<_> = Job::attempts().into_keys().collect();
     assert_eq!(ways, ["Success"], "{:?}", Job::attempts());
-    group.delete().await;
 }
 
 /// Drops what is cached of the readings: as with data that others have put into the under store, the next read is the first.
@@ -69,7 +80,7 @@ async fn expect_a_cold_and_then_a_warm_read(job: &mut Job, world: &World) {
 }
 
 /// Fails unless the job comes to read all from the cache, and nothing from the under store.
-async fn expect_a_warm_read(job: &mut Job, world: &World) {
+pub(crate) async fn expect_a_warm_read(job: &mut Job, world: &World) {
     let hosts = world.worker_hosts("LIVE").await;
     let size = World::bytes_in_under_store(READINGS);
     let mut seen = Vec::new();
@@ -87,7 +98,11 @@ async fn expect_a_warm_read(job: &mut Job, world: &World) {
 
 /// One of the instances whose worker holds some of what the job reads, with its host; which worker caches a block is
 /// chance, so all of them may have to be dealt anew.
-async fn holder_of_readings(job: &mut Job, group: &Group, instances: &[String]) -> (String, String) {
+pub(crate) async fn holder_of_readings(
+    job: &mut Job,
+    group: &Group,
+    instances: &[String],
+) -> (String, String) {
     for _ in 0..LOOKS {
         let mut held = BTreeMap::new();
         for instance in instances {

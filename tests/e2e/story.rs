@@ -1,8 +1,21 @@
 //! What several cases look at.
 
-use crate::world::{Execution, Group, Machine, eventually};
+use crate::world::{Execution, Group, Machine, World, eventually};
 
 pub(crate) const STARTUP_TAINT: &str = "startup-taint.cluster-autoscaler.kubernetes.io/tidegate";
+
+/// Waits for the end of the `cluster-bootstrap` that the stack has started by itself.
+pub(crate) async fn set_up_by_the_stack(world: &World) -> Execution {
+    let started = eventually(60, "the stack has started cluster-bootstrap", async || {
+        let begun = world.all(Machine::Bootstrap).await;
+        begun.first().cloned().ok_or(())
+    })
+    .await;
+    let ended = world.ended(&started, 420).await;
+    assert!(ended.input.contains("CREATE_COMPLETE"), "{}", ended.input);
+    ended.expect("ready");
+    ended
+}
 
 /// Fails unless a node is open, with a volume for each disk and a worker in service.
 pub(crate) async fn expect_joined(group: &Group, instance: &str, disks: usize) {

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Node, PersistentVolume, Pod};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{World, eventually};
 
@@ -24,17 +23,12 @@ impl World {
         })
     }
 
-    /// Has the service of the Alluxio masters lead there, or nowhere; answers where it led.
-    pub(crate) async fn publish_masters(&self, endpoints: &Value) -> Value {
-        let slices: Api<EndpointSlice> = Api::namespaced(self.kube.clone(), "alluxio");
-        let name = "alluxio-master-world";
-        let before = slices.get(name).await.expect("the world's slice").endpoints;
-        let patch = Patch::Merge(json!({ "endpoints": endpoints }));
-        slices
-            .patch(name, &PatchParams::default(), &patch)
-            .await
-            .expect("the slice is changed");
-        serde_json::to_value(before).expect("JSON")
+    /// The instance behind a node.
+    pub(crate) async fn instance(&self, node: &str) -> String {
+        let nodes: Api<Node> = Api::all(self.kube.clone());
+        let spec = nodes.get(node).await.expect("the node").spec;
+        let id = spec.and_then(|spec| spec.provider_id).unwrap_or_default();
+        id.rsplit('/').next().expect("an id").to_owned()
     }
 
     /// The name and the internal address of an instance's node.

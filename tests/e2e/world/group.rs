@@ -5,11 +5,13 @@ use aws_sdk_autoscaling::error::SdkError;
 use aws_sdk_autoscaling::operation::create_auto_scaling_group::CreateAutoScalingGroupError;
 use aws_sdk_autoscaling::types::{
     AutoScalingGroup, AutoScalingInstanceDetails, InstanceLifecyclePolicy, LaunchTemplateSpecification,
-    RetentionAction, RetentionTriggers, Tag,
+    RetentionAction, RetentionTriggers, Tag, TagDescription,
 };
 
 const LAUNCHING: &str = "autoscaling:EC2_INSTANCE_LAUNCHING";
 const TERMINATING: &str = "autoscaling:EC2_INSTANCE_TERMINATING";
+/// EKS names its node group by it, on the group and on its instances.
+const NODE_GROUP_TAG: &str = "eks:nodegroup-name";
 
 /// What a group is like.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +61,41 @@ impl Group {
     /// Makes the group, its hooks, and nothing in it yet.
     pub(crate) async fn make(name: &'static str, shape: Shape) -> Self {
         Self::create(name, shape).await.expect("CreateAutoScalingGroup")
+    }
+
+    /// The group that EKS has made for the node group of that name.
+    pub(crate) async fn of_node_group(name: &str) -> Self {
+        let world = World::connect().await;
+        let found = world.autoscaling.describe_auto_scaling_groups().send().await;
+        let found = found.expect("DescribeAutoScalingGroups");
+        let is_its = |tag: &TagDescription| tag.key() == Some(NODE_GROUP_TAG) && tag.value() == Some(name);
+        let mut groups = found.auto_scaling_groups().iter();
+        let group = groups.find(|group| group.tags().iter().any(is_its));
+        let made = group.and_then(|group| group.auto_scaling_group_name());
+        let made = made
+            .unwrap_or_else(|| panic!("EKS has made a group for {name}"))
+            .to_owned();
+        Self {
+            world,
+            name: String::leak(made),
+        }
+    }
+
+    /// The lifecycle hooks of the group.
+    pub(crate) async fn hooks(&self) -> Vec<String> {
+        let found = self
+            .world
+            .autoscaling
+            .describe_lifecycle_hooks()
+            .auto_scaling_group_name(self.name);
+        let found = found.send().await.expect("DescribeLifecycleHooks");
+        let mut names: Vec<_> = found
+            .lifecycle_hooks()
+            .iter()
+            .filter_map(|hook| Some(hook.lifecycle_hook_name()?.to_owned()))
+            .collect();
+        names.sort();
+        names
     }
 
     /// Waits until there is a worker that no case ends: Alluxio reads through workers only, and a case that runs alone
@@ -119,7 +156,7 @@ impl Group {
             (startup_taint.to_owned(), "joining:NoSchedule"),
             (format!("kubernetes.io/cluster/{cluster}"), "owned"),
             ("eks:cluster-name".to_owned(), cluster.as_str()),
-            ("eks:nodegroup-name".to_owned(), name),
+            (NODE_GROUP_TAG.to_owned(), name),
         ] {
             create = create.tags(
                 Tag::builder()
