@@ -2,35 +2,19 @@
 //! other worker that could take anything over.
 
 use futures::future::join_all;
-use tidegate_domain::api_server::ApiServer;
-use tidegate_domain::bootstrap::{KnownClusters, Objects};
-use tidegate_domain::cache::{Idle, UnderStores, Worker};
-use tidegate_domain::destroy::{
-    Caches, GroupHooks, OwnExecutions, Progress, Remains, Round, Teardown, caches, mark, with_losses,
-};
-use tidegate_domain::drift::GroupsView;
+use tidegate_domain::bootstrap::Objects;
+use tidegate_domain::cache::{Idle, Worker};
+use tidegate_domain::destroy::{Caches, Progress, Round, Teardown, caches, mark, with_losses};
 use tidegate_domain::error::{ErrorName, Result};
 use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock, WorkerReport};
 
 use crate::looking::Looked;
 use crate::quiet::record;
-use crate::{BETWEEN_LOOKS, DestroyCluster, Session, Step};
+use crate::{BETWEEN_LOOKS, DestroyCluster, Neighbours, Session, Step};
 
-impl<Eks, Connect, Groups, Executions, Ec2, Master, Workers, C, Cluster>
-    DestroyCluster<Eks, Connect, Groups, Executions, Ec2, Master, Workers, C>
-where
-    Eks: KnownClusters,
-    Connect: Fn(&ApiServer) -> Result<Cluster>,
-    Cluster: Objects + Teardown,
-    Groups: GroupsView + GroupHooks,
-    Executions: OwnExecutions,
-    Ec2: Remains,
-    Master: CacheMaster + WorkerReport + UnderStores,
-    Workers: CacheWorker,
-    C: Clock,
-{
+impl<N: Neighbours> DestroyCluster<N> {
     /// Until nothing on any cache is the only copy, and none is in service; as far as this call comes.
-    pub(crate) async fn save_caches(&self, session: &mut Session, cluster: &Cluster) -> Result<Step> {
+    pub(crate) async fn save_caches(&self, session: &mut Session, cluster: &N::Cluster) -> Result<Step> {
         let mut waited = None;
         loop {
             let step = self.cache_step(session, cluster).await?;
@@ -48,7 +32,7 @@ where
         }
     }
 
-    async fn cache_step(&self, session: &mut Session, cluster: &Cluster) -> Result<Step> {
+    async fn cache_step(&self, session: &mut Session, cluster: &N::Cluster) -> Result<Step> {
         let found = match self.find_caches(session, cluster).await? {
             Ok(found) => found,
             Err(unseen) => {
@@ -78,7 +62,7 @@ where
     pub(crate) async fn find_caches(
         &self,
         session: &Session,
-        cluster: &Cluster,
+        cluster: &N::Cluster,
     ) -> Result<std::result::Result<Caches, Vec<String>>> {
         let pods = cluster.worker_pods(&self.scope.namespace).await?;
         if pods.is_empty() && !session.masters_go {
@@ -98,7 +82,7 @@ where
     }
 
     /// Caches in service: rounds through their files, and after the second clean one in a row they go out of service.
-    async fn save(&self, session: &mut Session, cluster: &Cluster, found: &Caches) -> Result<Step> {
+    async fn save(&self, session: &mut Session, cluster: &N::Cluster, found: &Caches) -> Result<Step> {
         session.progress.turn(false);
         session.looks.clear();
         session.looked_again = false;
@@ -145,7 +129,12 @@ where
     /// Caches out of service may still have been written to: a look at what they hold, the wait for their clients, and
     /// then the look that counts. A file that raced is on such a worker and nowhere else, and the master can do nothing
     /// with it until the worker registers again, which it does by itself.
-    async fn look_again(&self, session: &mut Session, cluster: &Cluster, workers: &[Worker]) -> Result<Step> {
+    async fn look_again(
+        &self,
+        session: &mut Session,
+        cluster: &N::Cluster,
+        workers: &[Worker],
+    ) -> Result<Step> {
         session.progress.turn(true);
         let now = self.clock.now();
         let since = *session.progress.out_since.get_or_insert(now);
@@ -202,7 +191,7 @@ where
     }
 
     /// Before they are lost: an execution that is cut off cannot tell it any more, and the next one does not find them.
-    async fn note_losses(&self, session: &Session, cluster: &Cluster) -> Result<()> {
+    async fn note_losses(&self, session: &Session, cluster: &N::Cluster) -> Result<()> {
         let Progress { lost, unseen, .. } = &session.progress;
         if lost.files > 0 || !unseen.is_empty() {
             let record = Objects::get(cluster, &record()).await?;

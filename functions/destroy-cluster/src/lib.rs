@@ -38,24 +38,47 @@ const AGAIN_SECONDS: u32 = 5;
 /// With what cannot be saved given up, so much longer is waited for the rest.
 const OVERTIME: SignedDuration = SignedDuration::from_mins(30);
 
-/// The function.
-pub struct DestroyCluster<Eks, Connect, Groups, Executions, Ec2, Master, Workers, C> {
+/// Whom the function talks to.
+pub trait Neighbours {
     /// EKS.
-    pub eks: Eks,
-    /// Connects to the cluster's API server.
-    pub connect: Connect,
+    type Eks: KnownClusters;
+    /// The cluster's API server.
+    type Cluster: Objects + Teardown;
     /// Auto Scaling.
-    pub groups: Groups,
+    type Groups: GroupsView + GroupHooks;
     /// The executions of the other state machines.
-    pub executions: Executions,
+    type Executions: OwnExecutions;
     /// EC2.
-    pub ec2: Ec2,
+    type Ec2: Remains;
     /// The Alluxio masters.
-    pub master: Master,
+    type Master: CacheMaster + WorkerReport + UnderStores;
     /// The workers.
-    pub workers: Workers,
+    type Workers: CacheWorker;
     /// Time.
-    pub clock: C,
+    type Clock: Clock;
+}
+
+/// Connects to the API server that EKS names.
+pub type Connect<Cluster> = Box<dyn Fn(&ApiServer) -> Result<Cluster>>;
+
+/// The function.
+pub struct DestroyCluster<N: Neighbours> {
+    /// EKS.
+    pub eks: N::Eks,
+    /// The way to the cluster.
+    pub connect: Connect<N::Cluster>,
+    /// Auto Scaling.
+    pub groups: N::Groups,
+    /// The executions of the other state machines.
+    pub executions: N::Executions,
+    /// EC2.
+    pub ec2: N::Ec2,
+    /// The Alluxio masters.
+    pub master: N::Master,
+    /// The workers.
+    pub workers: N::Workers,
+    /// Time.
+    pub clock: N::Clock,
     /// What is ours.
     pub scope: Scope,
     /// The groups that are looked after.
@@ -186,19 +209,7 @@ pub(crate) struct Session {
     pub(crate) looked_again: bool,
 }
 
-impl<Eks, Connect, Groups, Executions, Ec2, Master, Workers, C, Cluster>
-    DestroyCluster<Eks, Connect, Groups, Executions, Ec2, Master, Workers, C>
-where
-    Eks: KnownClusters,
-    Connect: Fn(&ApiServer) -> Result<Cluster>,
-    Cluster: Objects + Teardown,
-    Groups: GroupsView + GroupHooks,
-    Executions: OwnExecutions,
-    Ec2: Remains,
-    Master: CacheMaster + WorkerReport + UnderStores,
-    Workers: CacheWorker,
-    C: Clock,
-{
+impl<N: Neighbours> DestroyCluster<N> {
     async fn answer(&self, call: DestroyCall) -> Result<Answered> {
         let request = Request::read(&call.input, &self.cluster_name)?;
         let now = self.clock.now();
@@ -252,7 +263,7 @@ where
     }
 
     /// The cluster; none where there is none any more, and why not where it cannot be connected to.
-    pub(crate) async fn cluster(&self) -> Result<std::result::Result<Option<Cluster>, String>> {
+    pub(crate) async fn cluster(&self) -> Result<std::result::Result<Option<N::Cluster>, String>> {
         let name = &self.cluster_name;
         Ok(match self.eks.cluster().await? {
             None => Ok(None),
@@ -308,19 +319,7 @@ where
     }
 }
 
-impl<Eks, Connect, Groups, Executions, Ec2, Master, Workers, C, Cluster> Serve
-    for DestroyCluster<Eks, Connect, Groups, Executions, Ec2, Master, Workers, C>
-where
-    Eks: KnownClusters,
-    Connect: Fn(&ApiServer) -> Result<Cluster>,
-    Cluster: Objects + Teardown,
-    Groups: GroupsView + GroupHooks,
-    Executions: OwnExecutions,
-    Ec2: Remains,
-    Master: CacheMaster + WorkerReport + UnderStores,
-    Workers: CacheWorker,
-    C: Clock,
-{
+impl<N: Neighbours> Serve for DestroyCluster<N> {
     async fn serve(&self, payload: Value) -> Result<Reply> {
         let call: DestroyCall = Call::read(&payload)?;
         // Each future around another makes the compiler look one level deeper; a box ends that.

@@ -4,15 +4,12 @@ use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use futures::{StreamExt, TryStreamExt, stream};
-use tidegate_domain::api_server::ApiServer;
-use tidegate_domain::bootstrap::{KnownClusters, Objects};
 use tidegate_domain::cache::{MOST_PENDING, Pass, Pending, UnderStores, Worker};
-use tidegate_domain::destroy::{Fate, GroupHooks, OwnExecutions, Remains, Round, Teardown, counted_at, fate};
-use tidegate_domain::drift::GroupsView;
+use tidegate_domain::destroy::{Fate, Round, counted_at, fate};
 use tidegate_domain::error::Result;
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock, WorkerReport};
+use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock};
 
-use crate::{BETWEEN_LOOKS, DestroyCluster, Session};
+use crate::{BETWEEN_LOOKS, DestroyCluster, Neighbours, Session};
 
 /// Files a page: the worker asks the master about each when it answers.
 const PAGE: u32 = 500;
@@ -38,19 +35,7 @@ struct Page {
     files: Vec<(String, u64, Fate, bool)>,
 }
 
-impl<Eks, Connect, Groups, Executions, Ec2, Master, Workers, C, Cluster>
-    DestroyCluster<Eks, Connect, Groups, Executions, Ec2, Master, Workers, C>
-where
-    Eks: KnownClusters,
-    Connect: Fn(&ApiServer) -> Result<Cluster>,
-    Cluster: Objects + Teardown,
-    Groups: GroupsView + GroupHooks,
-    Executions: OwnExecutions,
-    Ec2: Remains,
-    Master: CacheMaster + WorkerReport + UnderStores,
-    Workers: CacheWorker,
-    C: Clock,
-{
+impl<N: Neighbours> DestroyCluster<N> {
     /// Goes on with a look through the files of these workers; with `save`, asks for those that can be written to the
     /// under store.
     pub(crate) async fn look(&self, session: &mut Session, workers: &[Worker], save: bool) -> Result<Looked> {

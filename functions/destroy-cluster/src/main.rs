@@ -2,14 +2,30 @@
 
 use std::process::ExitCode;
 
-use destroy_cluster::DestroyCluster;
-use tidegate_alluxio::AlluxioWorkers;
+use destroy_cluster::{DestroyCluster, Neighbours};
+use tidegate_alluxio::{AlluxioMaster, AlluxioWorkers};
+use tidegate_aws::{EksCluster, GroupListing, OtherMachines};
 use tidegate_domain::api_server::ApiServer;
 use tidegate_domain::cache::IdleWait;
 use tidegate_domain::drift::Scope;
+use tidegate_ec2::Ec2;
+use tidegate_kubernetes::Cluster;
 use tidegate_lambda::{Settings, SystemClock, serve};
 
 const FUNCTION: &str = "destroy-cluster";
+
+struct Deployed;
+
+impl Neighbours for Deployed {
+    type Eks = EksCluster;
+    type Cluster = Cluster;
+    type Groups = GroupListing;
+    type Executions = OtherMachines;
+    type Ec2 = Ec2;
+    type Master = AlluxioMaster;
+    type Workers = AlluxioWorkers;
+    type Clock = SystemClock;
+}
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -24,18 +40,18 @@ async fn main() -> ExitCode {
             settings.text("DRIFT_CHECK_ARN")?,
             settings.text("CLUSTER_BOOTSTRAP_ARN")?,
         ];
-        Ok(DestroyCluster {
-            eks: tidegate_aws::EksCluster::new(&aws, &cluster_name),
-            connect: move |api_server: &ApiServer| {
+        Ok(DestroyCluster::<Deployed> {
+            eks: EksCluster::new(&aws, &cluster_name),
+            connect: Box::new(move |api_server: &ApiServer| {
                 tidegate_wiring::connect(FUNCTION, api_server, login.clone())
-            },
-            groups: tidegate_aws::GroupListing::new(&aws),
-            executions: tidegate_aws::OtherMachines::new(&aws, machines),
-            ec2: tidegate_ec2::Ec2::new(&aws),
+            }),
+            groups: GroupListing::new(&aws),
+            executions: OtherMachines::new(&aws, machines),
+            ec2: Ec2::new(&aws),
             master: tidegate_wiring::alluxio_master_while_there_is_a_cluster(
                 FUNCTION,
                 &settings,
-                tidegate_aws::EksCluster::new(&aws, &cluster_name),
+                EksCluster::new(&aws, &cluster_name),
                 tidegate_wiring::login(&settings, &cluster_name)?,
             )?,
             workers: AlluxioWorkers::default(),

@@ -2,20 +2,16 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use tidegate_domain::api_server::ApiServer;
-use tidegate_domain::bootstrap::{KnownClusters, Objects, title};
-use tidegate_domain::cache::{Amount, UnderStores};
-use tidegate_domain::destroy::{
-    Caches, GroupHooks, OwnExecutions, Remains, Round, Teardown, claims_of, foreign, held, next,
-};
+use tidegate_domain::bootstrap::{Objects, title};
+use tidegate_domain::cache::Amount;
+use tidegate_domain::destroy::{Caches, Round, Teardown, claims_of, foreign, held, next};
 use tidegate_domain::drift::{Group, GroupsView};
 use tidegate_domain::error::Result;
 use tidegate_domain::outcome::DestroyOutcome;
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Clock, WorkerReport};
 
 use crate::looking::Looked;
 use crate::quiet::{Found, replicas};
-use crate::{DestroyCluster, Session, told};
+use crate::{DestroyCluster, Neighbours, Session, told};
 
 /// So many steps are told: an event holds 256 KiB, and the outcome has other parts.
 const MOST_TOLD: usize = 200;
@@ -46,19 +42,7 @@ pub struct Foresight {
     pub more: usize,
 }
 
-impl<Eks, Connect, Groups, Executions, Ec2, Master, Workers, C, Cluster>
-    DestroyCluster<Eks, Connect, Groups, Executions, Ec2, Master, Workers, C>
-where
-    Eks: KnownClusters,
-    Connect: Fn(&ApiServer) -> Result<Cluster>,
-    Cluster: Objects + Teardown,
-    Groups: GroupsView + GroupHooks,
-    Executions: OwnExecutions,
-    Ec2: Remains,
-    Master: CacheMaster + WorkerReport + UnderStores,
-    Workers: CacheWorker,
-    C: Clock,
-{
+impl<N: Neighbours> DestroyCluster<N> {
     pub(crate) async fn plan(&self, session: &mut Session) -> Result<(DestroyOutcome, String)> {
         let done = if session.request.plan {
             DestroyOutcome::Planned
@@ -133,7 +117,7 @@ where
     async fn steps(
         &self,
         session: &Session,
-        cluster: &Cluster,
+        cluster: &N::Cluster,
         found: &Found,
         foresight: &mut Foresight,
     ) -> Result<()> {

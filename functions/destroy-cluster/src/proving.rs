@@ -1,35 +1,21 @@
 //! Nothing of the cluster is left that costs money.
 
 use jiff::SignedDuration;
-use tidegate_domain::api_server::ApiServer;
-use tidegate_domain::bootstrap::{KnownClusters, Objects};
-use tidegate_domain::cache::UnderStores;
-use tidegate_domain::destroy::{GroupHooks, OwnExecutions, Remain, Remains, Teardown, left};
+use tidegate_domain::bootstrap::KnownClusters;
+use tidegate_domain::destroy::{Remain, Remains, left};
 use tidegate_domain::drift::GroupsView;
 use tidegate_domain::error::Result;
 use tidegate_domain::outcome::DestroyOutcome;
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Clock, WorkerReport};
+use tidegate_domain::ports::Clock;
 
-use crate::{DestroyCluster, Session};
+use crate::{DestroyCluster, Neighbours, Session};
 
 /// What EC2 and Auto Scaling tell may be so old.
 const LAG: SignedDuration = SignedDuration::from_mins(3);
 /// What goes by itself is waited for so long.
 const GOING: SignedDuration = SignedDuration::from_mins(30);
 
-impl<Eks, Connect, Groups, Executions, Ec2, Master, Workers, C, Cluster>
-    DestroyCluster<Eks, Connect, Groups, Executions, Ec2, Master, Workers, C>
-where
-    Eks: KnownClusters,
-    Connect: Fn(&ApiServer) -> Result<Cluster>,
-    Cluster: Objects + Teardown,
-    Groups: GroupsView + GroupHooks,
-    Executions: OwnExecutions,
-    Ec2: Remains,
-    Master: CacheMaster + WorkerReport + UnderStores,
-    Workers: CacheWorker,
-    C: Clock,
-{
+impl<N: Neighbours> DestroyCluster<N> {
     /// What the stack had in it is gone with the stack: it could not be deleted while anything is in its network, such as a
     /// load balancer. What others made beside it is asked for by the cluster's tags.
     pub(crate) async fn prove(&self, session: &mut Session) -> Result<(DestroyOutcome, String)> {

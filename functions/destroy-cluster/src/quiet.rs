@@ -1,19 +1,15 @@
 //! What would work against a destroy is quiet before it begins: the drift check, Cluster Autoscaler, joins and drains.
 
 use serde_json::{Value, json};
-use tidegate_domain::api_server::ApiServer;
-use tidegate_domain::bootstrap::{KnownClusters, Objects, title};
-use tidegate_domain::cache::UnderStores;
+use tidegate_domain::bootstrap::{Objects, title};
 use tidegate_domain::destroy::{
-    GroupHooks, OwnExecutions, Remains, Teardown, destroying_since, is_autoscaler, is_ours, losses, mark,
-    recorded,
+    OwnExecutions, Teardown, destroying_since, is_autoscaler, is_ours, losses, mark, recorded,
 };
-use tidegate_domain::drift::GroupsView;
 use tidegate_domain::error::Result;
 use tidegate_domain::names;
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Clock, WorkerReport};
+use tidegate_domain::ports::Clock;
 
-use crate::{DestroyCluster, Session};
+use crate::{DestroyCluster, Neighbours, Session};
 
 /// Namespaces that no cluster is without.
 const OF_KUBERNETES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
@@ -28,21 +24,9 @@ pub(crate) struct Found {
     pub(crate) autoscalers: Vec<Value>,
 }
 
-impl<Eks, Connect, Groups, Executions, Ec2, Master, Workers, C, Cluster>
-    DestroyCluster<Eks, Connect, Groups, Executions, Ec2, Master, Workers, C>
-where
-    Eks: KnownClusters,
-    Connect: Fn(&ApiServer) -> Result<Cluster>,
-    Cluster: Objects + Teardown,
-    Groups: GroupsView + GroupHooks,
-    Executions: OwnExecutions,
-    Ec2: Remains,
-    Master: CacheMaster + WorkerReport + UnderStores,
-    Workers: CacheWorker,
-    C: Clock,
-{
+impl<N: Neighbours> DestroyCluster<N> {
     /// Finds what is ours.
-    pub(crate) async fn find(&self, session: &mut Session, cluster: &Cluster) -> Result<Found> {
+    pub(crate) async fn find(&self, session: &mut Session, cluster: &N::Cluster) -> Result<Found> {
         let record = Objects::get(cluster, &record()).await?;
         if let Some(record) = &record {
             let (lost, unseen) = losses(record);
@@ -81,7 +65,7 @@ where
     pub(crate) async fn quiet(
         &self,
         session: &mut Session,
-        cluster: &Cluster,
+        cluster: &N::Cluster,
     ) -> Result<std::result::Result<Vec<Value>, String>> {
         let found = self.find(session, cluster).await?;
         let marked = found.record.as_ref().and_then(destroying_since).is_some();
@@ -109,7 +93,7 @@ where
         Ok(Ok(found.ours))
     }
 
-    async fn stop(&self, session: &mut Session, cluster: &Cluster, autoscaler: &Value) -> Result<()> {
+    async fn stop(&self, session: &mut Session, cluster: &N::Cluster, autoscaler: &Value) -> Result<()> {
         let replicas = replicas(autoscaler);
         if replicas == 0 {
             return Ok(());
@@ -127,7 +111,7 @@ where
     }
 
     /// Where the cluster stays, somebody else's Cluster Autoscaler goes on.
-    pub(crate) async fn wake_autoscalers(&self, session: &mut Session, cluster: &Cluster) -> Result<()> {
+    pub(crate) async fn wake_autoscalers(&self, session: &mut Session, cluster: &N::Cluster) -> Result<()> {
         for autoscaler in self.find(session, cluster).await?.autoscalers {
             let before = &autoscaler["metadata"]["annotations"][names::REPLICAS_ANNOTATION];
             let Some(before) = before.as_str().and_then(|text| text.parse::<u32>().ok()) else {

@@ -1,31 +1,15 @@
 //! Takes away what is ours: hooks, then the objects in the cluster, each gone before the next goes.
 
 use serde_json::{Value, json};
-use tidegate_domain::api_server::ApiServer;
-use tidegate_domain::bootstrap::{KnownClusters, Objects, title};
-use tidegate_domain::cache::UnderStores;
-use tidegate_domain::destroy::{
-    GroupHooks, HeldVolume, OwnExecutions, Remains, Teardown, claims_of, foreign, held, next, waiting,
-};
+use tidegate_domain::bootstrap::{Objects, title};
+use tidegate_domain::destroy::{GroupHooks, HeldVolume, Teardown, claims_of, foreign, held, next, waiting};
 use tidegate_domain::drift::GroupsView;
 use tidegate_domain::error::Result;
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Clock, WorkerReport};
+use tidegate_domain::ports::Clock;
 
-use crate::{BETWEEN_LOOKS, DestroyCluster, Session, Step};
+use crate::{BETWEEN_LOOKS, DestroyCluster, Neighbours, Session, Step};
 
-impl<Eks, Connect, Groups, Executions, Ec2, Master, Workers, C, Cluster>
-    DestroyCluster<Eks, Connect, Groups, Executions, Ec2, Master, Workers, C>
-where
-    Eks: KnownClusters,
-    Connect: Fn(&ApiServer) -> Result<Cluster>,
-    Cluster: Objects + Teardown,
-    Groups: GroupsView + GroupHooks,
-    Executions: OwnExecutions,
-    Ec2: Remains,
-    Master: CacheMaster + WorkerReport + UnderStores,
-    Workers: CacheWorker,
-    C: Clock,
-{
+impl<N: Neighbours> DestroyCluster<N> {
     /// Our hooks go off the groups: nobody would answer them any more. An instance that waits in one is let go; its cache
     /// is saved.
     pub(crate) async fn remove_hooks(&self, session: &mut Session) -> Result<()> {
@@ -48,7 +32,7 @@ where
     pub(crate) async fn remove_objects(
         &self,
         session: &mut Session,
-        cluster: &Cluster,
+        cluster: &N::Cluster,
         mut ours: Vec<Value>,
     ) -> Result<Step> {
         loop {
@@ -89,7 +73,7 @@ where
         }
     }
 
-    async fn remove(&self, session: &mut Session, cluster: &Cluster, object: &Value) -> Result<()> {
+    async fn remove(&self, session: &mut Session, cluster: &N::Cluster, object: &Value) -> Result<()> {
         if object["metadata"]["deletionTimestamp"].is_null() {
             cluster.remove(object).await?;
             session
@@ -104,7 +88,7 @@ where
     async fn await_gone(
         &self,
         session: &Session,
-        cluster: &Cluster,
+        cluster: &N::Cluster,
         batch: &[Value],
     ) -> Result<Option<String>> {
         for object in batch {
@@ -124,7 +108,7 @@ where
 
     /// The claims of a set go before it does: afterwards nothing tells whose they were. Each is there until its pod is
     /// gone.
-    async fn remove_claims(&self, session: &mut Session, cluster: &Cluster, set: &Value) -> Result<()> {
+    async fn remove_claims(&self, session: &mut Session, cluster: &N::Cluster, set: &Value) -> Result<()> {
         let Some(set) = Objects::get(cluster, set).await? else {
             return Ok(());
         };
@@ -137,7 +121,7 @@ where
     }
 
     /// Volumes that nobody else takes away are deleted, the others waited for.
-    async fn remove_volumes(&self, session: &mut Session, cluster: &Cluster) -> Result<Step> {
+    async fn remove_volumes(&self, session: &mut Session, cluster: &N::Cluster) -> Result<Step> {
         let namespace = &self.scope.namespace;
         loop {
             let mut waits = waiting(&cluster.in_namespace(namespace).await?);

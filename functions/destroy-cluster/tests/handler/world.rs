@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use destroy_cluster::DestroyCluster;
+use destroy_cluster::{DestroyCluster, Neighbours};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tidegate_domain::api_server::ApiServer;
@@ -57,6 +57,17 @@ pub(crate) struct State {
 
 #[derive(Clone)]
 pub(crate) struct World(pub(crate) Rc<RefCell<State>>);
+
+impl Neighbours for World {
+    type Eks = Self;
+    type Cluster = Self;
+    type Groups = Self;
+    type Executions = Self;
+    type Ec2 = Self;
+    type Master = Self;
+    type Workers = Self;
+    type Clock = Self;
+}
 
 pub(crate) fn began() -> Timestamp {
     "2026-11-24T10:00:00Z".parse().expect("a time")
@@ -189,9 +200,9 @@ impl World {
     /// Calls the function once.
     pub(crate) async fn call(&self, stack: Option<&str>, payload: Value) -> Result<Value> {
         let connecting = self.clone();
-        let function = DestroyCluster {
+        let function = DestroyCluster::<Self> {
             eks: self.clone(),
-            connect: move |_: &ApiServer| Ok(connecting.clone()),
+            connect: Box::new(move |_: &ApiServer| Ok(connecting.clone())),
             groups: self.clone(),
             executions: self.clone(),
             ec2: self.clone(),
