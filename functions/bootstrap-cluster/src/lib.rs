@@ -35,18 +35,37 @@ const STEP_AGAIN_SECONDS: u32 = 5;
 /// Instances that a reason names.
 const MOST_NAMED: usize = 10;
 
-/// The function.
-pub struct BootstrapCluster<Eks, Connect, Groups, Ec2, C> {
+/// Whom the function talks to.
+pub trait Neighbours {
     /// EKS.
-    pub eks: Eks,
-    /// Connects to the cluster's API server, and to the Alluxio masters, which may be looked up there.
-    pub connect: Connect,
+    type Eks: KnownClusters;
+    /// The cluster's API server.
+    type Cluster: Objects + ClusterView + Inventory + MasterPlaces;
+    /// The Alluxio masters.
+    type Master: WorkersView + MasterRoles;
     /// Auto Scaling.
-    pub groups: Groups,
+    type Groups: GroupsView + GroupTypes;
     /// EC2.
-    pub instances: Ec2,
+    type Ec2: Instances + LaunchTemplates;
     /// Time.
-    pub clock: C,
+    type Clock: Clock;
+}
+
+/// Connects to the API server that EKS names, and to the Alluxio masters, which may be looked up there.
+pub type Connect<Cluster, Master> = Box<dyn Fn(&ApiServer) -> Result<(Cluster, Master)>>;
+
+/// The function.
+pub struct BootstrapCluster<N: Neighbours> {
+    /// EKS.
+    pub eks: N::Eks,
+    /// The way to the cluster.
+    pub connect: Connect<N::Cluster, N::Master>,
+    /// Auto Scaling.
+    pub groups: N::Groups,
+    /// EC2.
+    pub instances: N::Ec2,
+    /// Time.
+    pub clock: N::Clock,
     /// What is ours.
     pub scope: Scope,
     /// What the manifests are rendered with; the disk layouts are those of the groups' instance types.
@@ -134,16 +153,7 @@ pub(crate) struct Seen {
 
 pub(crate) type Answered = Answer<BootstrapOutcome, Facts>;
 
-impl<Eks, Connect, Groups, Ec2, C, Cluster, Master> BootstrapCluster<Eks, Connect, Groups, Ec2, C>
-where
-    Eks: KnownClusters,
-    Connect: Fn(&ApiServer) -> Result<(Cluster, Master)>,
-    Cluster: Objects + ClusterView + Inventory + MasterPlaces,
-    Groups: GroupsView + GroupTypes,
-    Ec2: Instances + LaunchTemplates,
-    Master: WorkersView + MasterRoles,
-    C: Clock,
-{
+impl<N: Neighbours> BootstrapCluster<N> {
     async fn answer(&self, call: &BootstrapCall) -> Result<Answered> {
         let began = self.clock.now();
         let request = Request::read(&call.input)?;
@@ -225,7 +235,7 @@ where
     async fn joined(
         &self,
         call: &BootstrapCall,
-        (cluster, master): (&Cluster, &Master),
+        (cluster, master): (&N::Cluster, &N::Master),
         version: String,
         seen: &Seen,
         mut facts: Facts,
@@ -390,16 +400,7 @@ where
     }
 }
 
-impl<Eks, Connect, Groups, Ec2, C, Cluster, Master> Serve for BootstrapCluster<Eks, Connect, Groups, Ec2, C>
-where
-    Eks: KnownClusters,
-    Connect: Fn(&ApiServer) -> Result<(Cluster, Master)>,
-    Cluster: Objects + ClusterView + Inventory + MasterPlaces,
-    Groups: GroupsView + GroupTypes,
-    Ec2: Instances + LaunchTemplates,
-    Master: WorkersView + MasterRoles,
-    C: Clock,
-{
+impl<N: Neighbours> Serve for BootstrapCluster<N> {
     async fn serve(&self, payload: Value) -> Result<Reply> {
         let call: BootstrapCall = Call::read(&payload)?;
         let answer = self.answer(&call).await?;

@@ -2,14 +2,29 @@
 
 use std::process::ExitCode;
 
-use bootstrap_cluster::{AddOns, BootstrapCluster};
+use bootstrap_cluster::{AddOns, BootstrapCluster, Neighbours};
+use tidegate_alluxio::AlluxioMaster;
+use tidegate_aws::{EksCluster, GroupListing};
 use tidegate_domain::api_server::ApiServer;
 use tidegate_domain::drift::Scope;
 use tidegate_domain::error::Result;
+use tidegate_ec2::Ec2;
+use tidegate_kubernetes::Cluster;
 use tidegate_lambda::{Settings, SystemClock, serve};
 use tidegate_manifests::{JavaMemory, MasterSet};
 
 const FUNCTION: &str = "bootstrap-cluster";
+
+struct Deployed;
+
+impl Neighbours for Deployed {
+    type Eks = EksCluster;
+    type Cluster = Cluster;
+    type Master = AlluxioMaster;
+    type Groups = GroupListing;
+    type Ec2 = Ec2;
+    type Clock = SystemClock;
+}
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -18,16 +33,15 @@ async fn main() -> ExitCode {
         let aws = tidegate_aws::configuration().await;
         let cluster_name = settings.text("CLUSTER_NAME")?;
         let login = tidegate_wiring::login(&settings, &cluster_name)?;
-        Ok(BootstrapCluster {
-            eks: tidegate_aws::EksCluster::new(&aws, &cluster_name),
-            connect: move |api_server: &ApiServer| {
+        Ok(BootstrapCluster::<Deployed> {
+            eks: EksCluster::new(&aws, &cluster_name),
+            connect: Box::new(move |api_server: &ApiServer| {
                 let cluster = tidegate_wiring::connect(FUNCTION, api_server, login.clone())?;
                 let master = tidegate_wiring::alluxio_master(&Settings::from_environment(), &cluster)?;
                 Ok((cluster, master))
-            },
-            groups: tidegate_aws::GroupListing::new(&aws)
-                .with_array_groups(settings.optional_list("ARRAY_GROUPS")?),
-            instances: tidegate_ec2::Ec2::new(&aws),
+            }),
+            groups: GroupListing::new(&aws).with_array_groups(settings.optional_list("ARRAY_GROUPS")?),
+            instances: Ec2::new(&aws),
             clock: SystemClock,
             scope: Scope {
                 join_hook: settings.text("JOIN_HOOK_NAME")?,

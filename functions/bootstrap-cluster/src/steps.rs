@@ -2,32 +2,19 @@
 
 use jiff::SignedDuration;
 use serde_json::Value;
-use tidegate_domain::api_server::ApiServer;
-use tidegate_domain::bootstrap::{
-    GroupTypes, Inventory, KnownClusters, LaunchTemplates, MasterRoles, Objects, driver_of, pods_of,
-    readiness, title, trouble_of_pod, unjoined,
-};
-use tidegate_domain::drift::{ClusterView, GroupsView, WorkersView, difference, of_groups};
+use tidegate_domain::bootstrap::{Objects, driver_of, pods_of, readiness, title, trouble_of_pod, unjoined};
+use tidegate_domain::drift::{ClusterView, difference, of_groups};
 use tidegate_domain::error::{Error, ErrorName, Result};
 use tidegate_domain::outcome::{Answer, BootstrapOutcome};
-use tidegate_domain::ports::{Clock, Instances, MasterPlaces};
+use tidegate_domain::ports::Clock;
 use tidegate_manifests::Step;
 
-use crate::{Answered, BETWEEN_LOOKS, BootstrapCluster, Facts, Seen};
+use crate::{Answered, BETWEEN_LOOKS, BootstrapCluster, Facts, Neighbours, Seen};
 
-impl<Eks, Connect, Groups, Ec2, C, Cluster, Master> BootstrapCluster<Eks, Connect, Groups, Ec2, C>
-where
-    Eks: KnownClusters,
-    Connect: Fn(&ApiServer) -> Result<(Cluster, Master)>,
-    Cluster: Objects + ClusterView + Inventory + MasterPlaces,
-    Groups: GroupsView + GroupTypes,
-    Ec2: Instances + LaunchTemplates,
-    Master: WorkersView + MasterRoles,
-    C: Clock,
-{
+impl<N: Neighbours> BootstrapCluster<N> {
     /// Applies the objects of a step, and watches for a while until they do what they are there for. Answers what they
     /// wait for; none where the step is verified.
-    pub(crate) async fn take(&self, cluster: &Cluster, step: &Step) -> Result<Option<String>> {
+    pub(crate) async fn take(&self, cluster: &N::Cluster, step: &Step) -> Result<Option<String>> {
         let objects = objects_of(step)?;
         for object in &objects {
             Objects::apply(cluster, object).await?;
@@ -52,7 +39,7 @@ where
     /// What would be changed, with nothing changed.
     pub(crate) async fn plan(
         &self,
-        cluster: &Cluster,
+        cluster: &N::Cluster,
         steps: &[Step],
         seen: &Seen,
         mut facts: Facts,

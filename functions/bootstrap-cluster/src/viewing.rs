@@ -1,30 +1,19 @@
 //! What there is in the end.
 
-use tidegate_domain::api_server::ApiServer;
 use tidegate_domain::bootstrap::{
-    GroupTypes, Inventory, KnownClusters, LaunchTemplates, MasterRoles, MasterRow, Objects, Overview, Rows,
-    WorkerRow,
+    Inventory, KnownClusters, MasterRoles, MasterRow, Overview, Rows, WorkerRow,
 };
 use tidegate_domain::cache::WorkerState;
-use tidegate_domain::drift::{ClusterView, GroupsView, Workers, WorkersView};
+use tidegate_domain::drift::Workers;
 use tidegate_domain::error::Result;
-use tidegate_domain::ports::{Clock, Instances, MasterPlaces};
+use tidegate_domain::ports::MasterPlaces;
 
-use crate::BootstrapCluster;
+use crate::{BootstrapCluster, Neighbours};
 
-impl<Eks, Connect, Groups, Ec2, C, Cluster, Master> BootstrapCluster<Eks, Connect, Groups, Ec2, C>
-where
-    Eks: KnownClusters,
-    Connect: Fn(&ApiServer) -> Result<(Cluster, Master)>,
-    Cluster: Objects + ClusterView + Inventory + MasterPlaces,
-    Groups: GroupsView + GroupTypes,
-    Ec2: Instances + LaunchTemplates,
-    Master: WorkersView + MasterRoles,
-    C: Clock,
-{
+impl<N: Neighbours> BootstrapCluster<N> {
     pub(crate) async fn overview(
         &self,
-        (cluster, master): (&Cluster, &Master),
+        (cluster, master): (&N::Cluster, &N::Master),
         version: String,
         workers: &Workers,
     ) -> Result<Overview> {

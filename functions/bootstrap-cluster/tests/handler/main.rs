@@ -50,9 +50,9 @@ async fn answered(function: &impl Serve, more: &Value) -> Result<Value> {
 
 fn function(world: &World, add_ons: AddOns, manifests: Settings, memory_tier_mib: u32) -> impl Serve {
     let connecting = world.clone();
-    BootstrapCluster {
+    BootstrapCluster::<World> {
         eks: world.clone(),
-        connect: move |_: &ApiServer| Ok((connecting.clone(), connecting.clone())),
+        connect: Box::new(move |_: &ApiServer| Ok((connecting.clone(), connecting.clone()))),
         groups: world.clone(),
         instances: world.clone(),
         clock: world.clone(),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use bootstrap_cluster::Neighbours;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tidegate_domain::api_server::ApiServer;
@@ -41,6 +42,15 @@ pub(crate) struct State {
 
 #[derive(Clone)]
 pub(crate) struct World(pub(crate) Rc<RefCell<State>>);
+
+impl Neighbours for World {
+    type Eks = Self;
+    type Cluster = Self;
+    type Master = Self;
+    type Groups = Self;
+    type Ec2 = Self;
+    type Clock = Self;
+}
 
 impl Default for World {
     fn default() -> Self {
