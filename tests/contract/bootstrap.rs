@@ -9,8 +9,8 @@ use tidegate_lambda::Call as FunctionCall;
 use crate::definition::cluster_bootstrap;
 use crate::ending::Ending;
 use crate::faults::Failure;
-use crate::scene::{answered, began, failed, substitutions};
-use crate::walker::{Call, Reply, Trace, Walker, World};
+use crate::scene::{answered, failed, substitutions};
+use crate::walker::{Call, Reply, World};
 
 /// What the function answers, by how many calls came before.
 type Function = Box<dyn Fn(usize, &BootstrapCall) -> Reply>;
@@ -65,29 +65,12 @@ fn walk(
     ] {
         substitutions.insert(name.into(), json!(value));
     }
-    let execution =
-        "arn:aws:states:us-west-2:123456789012:execution:tidegate-cluster-bootstrap:e-1".to_owned();
     let mut world = Cluster {
         function: Box::new(function),
         action,
         calls: 0,
     };
-    let mut walker = Walker {
-        machine: &machine,
-        substitutions: &substitutions,
-        world: &mut world,
-        execution: json!({ "Id": execution, "Name": "e-1", "Input": input, "StartTime": began() }),
-        started_at: began(),
-        trace: Trace::default(),
-    };
-    let (ended, result) = walker.walk();
-    Ending {
-        file: machine.file,
-        execution,
-        seconds: ended.duration_since(began()).as_secs(),
-        result,
-        trace: walker.trace,
-    }
+    Ending::of(&machine, &substitutions, input, &mut world)
 }
 
 fn well(_: &str, _: &Call) -> Option<&'static str> {

@@ -9,8 +9,8 @@ use tidegate_lambda::Call as FunctionCall;
 use crate::definition::cluster_destroy;
 use crate::ending::Ending;
 use crate::faults::Failure;
-use crate::scene::{answered, began, failed, substitutions};
-use crate::walker::{Call, Reply, Trace, Walker, World};
+use crate::scene::{answered, failed, substitutions};
+use crate::walker::{Call, Reply, World};
 
 const STACK: &str = "prod-cluster";
 const ROLE: &str = "arn:aws:iam::123456789012:role/deletion";
@@ -103,29 +103,13 @@ fn walk(
     ] {
         substitutions.insert(key.into(), json!(value));
     }
-    let execution = "arn:aws:states:us-west-2:123456789012:execution:tidegate-cluster-destroy:e-1".to_owned();
     let mut world = Account {
         function: Box::new(function),
         action,
         stack: stack.to_vec(),
         calls: std::collections::BTreeMap::new(),
     };
-    let mut walker = Walker {
-        machine: &machine,
-        substitutions: &substitutions,
-        world: &mut world,
-        execution: json!({ "Id": execution, "Name": "e-1", "Input": input, "StartTime": began() }),
-        started_at: began(),
-        trace: Trace::default(),
-    };
-    let (ended, result) = walker.walk();
-    Ending {
-        file: machine.file,
-        execution,
-        seconds: ended.duration_since(began()).as_secs(),
-        result,
-        trace: walker.trace,
-    }
+    Ending::of(&machine, &substitutions, input, &mut world)
 }
 
 fn confirmed() -> Value {

@@ -11,7 +11,7 @@ use crate::definition::drift_check;
 use crate::ending::Ending;
 use crate::faults::Failure;
 use crate::scene::{answered, began, failed, substitutions};
-use crate::walker::{Call, Reply, Trace, Walker, World};
+use crate::walker::{Call, Reply, World};
 
 /// What the function answers.
 type Function = Box<dyn Fn(&CheckCall) -> Reply>;
@@ -54,27 +54,11 @@ impl World for Check {
 fn walk(input: &Value, function: impl Fn(&CheckCall) -> Reply + 'static, action: Action) -> Ending {
     let machine = drift_check();
     let substitutions = substitutions(&machine);
-    let execution = "arn:aws:states:us-west-2:123456789012:execution:tidegate-drift-check:e-1".to_owned();
     let mut world = Check {
         function: Box::new(function),
         action,
     };
-    let mut walker = Walker {
-        machine: &machine,
-        substitutions: &substitutions,
-        world: &mut world,
-        execution: json!({ "Id": execution, "Name": "e-1", "Input": input, "StartTime": began() }),
-        started_at: began(),
-        trace: Trace::default(),
-    };
-    let (ended, result) = walker.walk();
-    Ending {
-        file: machine.file,
-        execution,
-        seconds: ended.duration_since(began()).as_secs(),
-        result,
-        trace: walker.trace,
-    }
+    Ending::of(&machine, &substitutions, input, &mut world)
 }
 
 fn well(_: &str, _: &Call) -> Option<&'static str> {

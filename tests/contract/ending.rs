@@ -1,10 +1,12 @@
 //! How a walk ended.
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::account::INSTANCE;
+use crate::definition::Machine;
 use crate::faults::Failure;
-use crate::walker::Trace;
+use crate::scene::began;
+use crate::walker::{Trace, Walker, World};
 
 /// The end of a walk.
 #[derive(Debug)]
@@ -22,6 +24,42 @@ pub(crate) struct Ending {
 }
 
 impl Ending {
+    /// Walks a state machine through a world.
+    pub(crate) fn of(
+        machine: &Machine,
+        substitutions: &Map<String, Value>,
+        input: &Value,
+        world: &mut dyn World,
+    ) -> Self {
+        let name = machine
+            .file
+            .trim_start_matches("statemachine/")
+            .trim_end_matches(".asl.json");
+        let execution = format!("arn:aws:states:us-west-2:123456789012:execution:tidegate-{name}:e-1");
+        let mut walker = Walker {
+            machine,
+            substitutions,
+            world,
+            execution: json!({
+                "Id": execution,
+                "Name": "e-1",
+                "Input": input,
+                "RoleArn": "arn:aws:iam::123456789012:role/r",
+                "StartTime": began(),
+            }),
+            started_at: began(),
+            trace: Trace::default(),
+        };
+        let (ended, result) = walker.walk();
+        Self {
+            file: machine.file,
+            execution,
+            seconds: ended.duration_since(began()).as_secs(),
+            result,
+            trace: walker.trace,
+        }
+    }
+
     /// The arguments of the calls of an action, such as `putEvents`.
     pub(crate) fn calls(&self, action: &str) -> Vec<&Value> {
         let calls = self.trace.calls.iter();

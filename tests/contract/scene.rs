@@ -18,7 +18,7 @@ use crate::definition::{Machine, machine};
 use crate::ending::Ending;
 use crate::faults::Failure;
 use crate::template;
-use crate::walker::{Call, Reply, Trace, Walker, World};
+use crate::walker::{Call, Reply, World};
 
 /// How long a function watches before it answers that it waits, in seconds; the template's default.
 const WATCH: u32 = 20;
@@ -182,32 +182,8 @@ impl Scene {
     pub(crate) fn play(mut self) -> Ending {
         let machine: Machine = machine(self.direction);
         let substitutions = substitutions(&machine);
-        let name = format!("tidegate-{}", machine.file.rsplit('/').next().unwrap_or_default());
-        let id = format!("arn:aws:states:us-west-2:123456789012:execution:{name}:e-1");
-        let execution = json!({
-            "Id": id,
-            "Name": "e-1",
-            "Input": self.input,
-            "RoleArn": "arn:aws:iam::123456789012:role/r",
-            "StartTime": began(),
-        });
-        let mut walker = Walker {
-            machine: &machine,
-            substitutions: &substitutions,
-            world: &mut self,
-            execution,
-            started_at: began(),
-            trace: Trace::default(),
-        };
-        let (ended, result) = walker.walk();
-        let trace = walker.trace;
-        Ending {
-            file: machine.file,
-            execution: id,
-            seconds: ended.duration_since(began()).as_secs(),
-            result,
-            trace,
-        }
+        let input = self.input.clone();
+        Ending::of(&machine, &substitutions, &input, &mut self)
     }
 
     fn function(&mut self, name: &str, payload: &Value, at: Timestamp, before: usize) -> Reply {
