@@ -7,7 +7,8 @@ use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::story::set_up_by_the_stack;
+use crate::nothing_left::expect_nothing_in_the_cluster;
+use crate::story::{STARTUP_TAINT, set_up_by_the_stack};
 use crate::world::{Execution, Group, Machine, World, kubectl};
 
 const LAUNCH_HOOK: &str = "tidegate-node-join";
@@ -99,6 +100,47 @@ async fn a_bare_cluster_is_set_up_when_the_stack_is_complete_and_stays_so_whatev
     );
     let check = world.run(Machine::Check, &json!({"plan": true}), 90).await;
     check.expect("consistent");
+
+    all_of_it_is_taken_away_and_the_cluster_stays(&group).await;
+}
+
+/// The cluster has no stack of ours: what is somebody else's must be as if we had never been there.
+async fn all_of_it_is_taken_away_and_the_cluster_stays(group: &Group) {
+    let world = &group.world;
+    // One that joins no more, as its group has no hook.
+    delete_hooks(group).await;
+    group.scale_to(4).await;
+    let instances = group.in_service(4).await;
+    let cluster = &world.endpoints.cluster_name;
+    let plan = json!({"cluster": cluster, "plan": true});
+    let plan = world.run(Machine::Destroy, &plan, 120).await;
+    plan.expect("planned");
+    let steps = plan.output["plan"]["would"].to_string();
+    for step in ["startup taint off 4 nodes", "leave cluster tidegate"] {
+        assert!(steps.contains(step), "{step}: {steps}");
+    }
+
+    let confirmed = json!({"cluster": cluster, "confirm": cluster});
+    let ended = world.run(Machine::Destroy, &confirmed, 300).await;
+    ended.expect("destroyed");
+    expect_nothing_in_the_cluster(world).await;
+    assert!(group.hooks().await.is_empty());
+    assert_eq!(
+        group.in_service(4).await,
+        instances,
+        "the nodes are somebody else's"
+    );
+    for instance in &instances {
+        let labels = world.labels(instance).await;
+        let ours = labels
+            .keys()
+            .find(|name| name.contains("tidegate") || name.contains("fast-disk"));
+        assert_eq!(ours, None, "{instance}: {labels:?}");
+        assert!(
+            !world.taints(instance).await.contains(&STARTUP_TAINT.to_owned()),
+            "{instance} is open"
+        );
+    }
 }
 
 /// Takes a class and the hooks away, adds something of its own, and lets an instance come meanwhile.

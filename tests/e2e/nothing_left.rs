@@ -12,11 +12,12 @@ use crate::world::{Group, World, aws, aws_refuses};
 
 /// Fails unless a cluster is gone with its stack, and whatever of it costs money or was ours.
 pub(crate) async fn expect_nothing_left(group: &Group, stack: &str, instances: &[String]) {
-    nothing_in_the_cluster(&group.world).await;
+    expect_nothing_in_the_cluster(&group.world).await;
     nothing_in_the_account(&group.world, stack, instances);
 }
 
-async fn nothing_in_the_cluster(world: &World) {
+/// Fails unless whatever was ours is gone from the cluster.
+pub(crate) async fn expect_nothing_in_the_cluster(world: &World) {
     let kube = &world.kube;
     let all = ListParams::default();
     let namespaces: Api<Namespace> = Api::all(kube.clone());

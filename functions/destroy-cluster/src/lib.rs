@@ -290,6 +290,9 @@ impl<N: Neighbours> DestroyCluster<N> {
             self.remove_hooks(session).await?;
             step = self.remove_objects(session, &cluster, ours).await?;
         }
+        if matches!(step, Step::Done) && self.stack_name.is_none() {
+            step = self.release_nodes(session, &cluster).await?;
+        }
         Ok(match step {
             Step::Done => {
                 if self.stack_name.is_none() {

@@ -188,6 +188,13 @@ impl<N: Neighbours> DestroyCluster<N> {
                     .map(|object| format!("{object} is somebody else's, and goes with the cluster")),
             );
         } else {
+            let marked = self.nodes_to_release(cluster).await?;
+            if !marked.is_empty() {
+                would.push(format!(
+                    "take our labels, annotations and startup taint off {} nodes",
+                    marked.len()
+                ));
+            }
             would.push(format!(
                 "leave cluster {}, which has no stack of ours",
                 self.cluster_name

@@ -1,11 +1,16 @@
 //! Takes away what is ours: hooks, then the objects in the cluster, each gone before the next goes.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use tidegate_domain::bootstrap::{Objects, title};
-use tidegate_domain::destroy::{GroupHooks, HeldVolume, Teardown, claims_of, foreign, held, next, waiting};
+use tidegate_domain::destroy::{
+    GroupHooks, HeldVolume, Teardown, claims_of, foreign, held, next, release, waiting,
+};
 use tidegate_domain::drift::GroupsView;
 use tidegate_domain::error::Result;
-use tidegate_domain::ports::Clock;
+use tidegate_domain::node::{Node, NodeChange};
+use tidegate_domain::ports::{Changed, Clock};
 
 use crate::{BETWEEN_LOOKS, DestroyCluster, Neighbours, Session, Step};
 
@@ -71,6 +76,35 @@ impl<N: Neighbours> DestroyCluster<N> {
                 return Ok(Step::Onward);
             }
         }
+    }
+
+    /// Where the cluster stays, its nodes do, and are as if we had never been there.
+    pub(crate) async fn release_nodes(&self, session: &mut Session, cluster: &N::Cluster) -> Result<Step> {
+        for (node, change) in self.nodes_to_release(cluster).await? {
+            if cluster.change_node(&node, &change).await? == Changed::Conflict {
+                return Ok(Step::NotYet(format!("node {} has changed meanwhile", node.name)));
+            }
+            session
+                .facts
+                .changed
+                .push(format!("nothing of ours is on node {} any more", node.name));
+            if self.clock.now() >= session.ends {
+                return Ok(Step::Onward);
+            }
+        }
+        Ok(Step::Done)
+    }
+
+    /// The nodes on which something of ours is, with what takes it off.
+    pub(crate) async fn nodes_to_release(&self, cluster: &N::Cluster) -> Result<Vec<(Node, NodeChange)>> {
+        let groups = self.groups.groups(&self.group_names).await?;
+        let members = groups.iter().flat_map(|group| &group.members);
+        let members: BTreeSet<_> = members.map(|member| member.instance.as_str()).collect();
+        let nodes = cluster.nodes().await?.into_iter();
+        Ok(nodes
+            .filter_map(|seen| Some((release(&seen, &members)?, seen.node)))
+            .map(|(change, node)| (node, change))
+            .collect())
     }
 
     async fn remove(&self, session: &mut Session, cluster: &N::Cluster, object: &Value) -> Result<()> {

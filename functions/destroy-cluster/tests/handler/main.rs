@@ -347,7 +347,7 @@ async fn a_volume_that_its_driver_does_not_take_away_is_waited_for() {
 }
 
 #[tokio::test]
-async fn where_the_cluster_stays_cluster_autoscaler_goes_on() {
+async fn where_the_cluster_stays_cluster_autoscaler_goes_on_and_its_nodes_keep_nothing_of_ours() {
     let world = World::default();
     let payload =
         json!({"input": {"cluster": "prod", "confirm": "prod"}, "startedAt": began(), "stage": "empty"});
@@ -362,6 +362,26 @@ async fn where_the_cluster_stays_cluster_autoscaler_goes_on() {
         state.objects["Deployment scaling/autoscaler"]["spec"]["replicas"],
         2
     );
+    for seen in &state.nodes {
+        let labels: Vec<_> = seen.node.labels.keys().collect();
+        assert_eq!(labels, ["team"], "{}", seen.node.name);
+    }
+    let first_node = state.did.iter().position(|did| did.contains("off node-1"));
+    let provisioner = "delete DaemonSet kube-system/local-volume-provisioner";
+    let provisioner = state.did.iter().position(|did| did == provisioner);
+    assert!(
+        provisioner.is_some() && provisioner < first_node,
+        "{:?}",
+        state.did
+    );
+}
+
+#[tokio::test]
+async fn where_the_cluster_goes_its_nodes_go_as_they_are() {
+    let world = World::default();
+    let answer = world.until_done("empty", json!({}), 50).await;
+    assert_eq!(answer["outcome"], "emptied", "{answer:#}");
+    assert!(!world.did(" off node-"), "{:?}", world.0.borrow().did);
 }
 
 #[tokio::test]

@@ -12,9 +12,10 @@ use tidegate_domain::api_server::ApiServer;
 use tidegate_domain::bootstrap::{KnownCluster, KnownClusters, NodeGroupRow, Objects, title};
 use tidegate_domain::cache::{IdleWait, WorkerState};
 use tidegate_domain::destroy::{GroupHooks, HeldVolume, OwnExecutions, Remain, Remains, Teardown, WorkerPod};
-use tidegate_domain::drift::{Group, GroupsView, Member, Scope};
+use tidegate_domain::drift::{Group, GroupsView, Member, Scope, SeenNode};
 use tidegate_domain::error::Result;
-use tidegate_domain::node::VolumePhase;
+use tidegate_domain::names;
+use tidegate_domain::node::{Node, NodeChange, VolumePhase};
 use tidegate_domain::ports::{Changed, Clock, GroupHook};
 use tidegate_lambda::Serve;
 
@@ -47,6 +48,7 @@ pub(crate) struct State {
     /// By title.
     pub(crate) objects: BTreeMap<String, Value>,
     pub(crate) volumes: Vec<HeldVolume>,
+    pub(crate) nodes: Vec<SeenNode>,
     pub(crate) hooks: Vec<&'static str>,
     pub(crate) running: Vec<String>,
     pub(crate) remains: Vec<Remain>,
@@ -154,12 +156,26 @@ impl Default for World {
                 .map(|object| (title(&object), object))
                 .collect(),
             volumes: vec![volume("local-pv-1", None)],
+            nodes: vec![joined("node-1"), joined("node-2")],
             hooks: vec!["join", "drain", "eks"],
             running: Vec::new(),
             remains: Vec::new(),
             groups_exist: true,
             did: Vec::new(),
         })))
+    }
+}
+
+/// A node as its join left it.
+fn joined(name: &str) -> SeenNode {
+    let labels = [names::INSTANCE_ID_LABEL, names::WORKER_LABEL, "team"];
+    SeenNode {
+        node: Node {
+            name: name.into(),
+            labels: labels.map(|label| (label.to_owned(), "x".to_owned())).into(),
+            ..Node::default()
+        },
+        ready_since: None,
     }
 }
 
@@ -388,6 +404,24 @@ impl Teardown for World {
             .filter(|object| object["metadata"]["namespace"] == namespace)
             .cloned()
             .collect())
+    }
+
+    async fn nodes(&self) -> Result<Vec<SeenNode>> {
+        Ok(self.0.borrow().nodes.clone())
+    }
+
+    async fn change_node(&self, node: &Node, change: &NodeChange) -> Result<Changed> {
+        let mut state = self.0.borrow_mut();
+        let taken: Vec<_> = change.labels.keys().copied().collect();
+        state
+            .did
+            .push(format!("take {} off {}", taken.join(" "), node.name));
+        for seen in state.nodes.iter_mut().filter(|seen| seen.node.name == node.name) {
+            seen.node
+                .labels
+                .retain(|label, _| !taken.contains(&label.as_str()));
+        }
+        Ok(Changed::Done)
     }
 
     async fn worker_pods(&self, _: &str) -> Result<Vec<WorkerPod>> {

@@ -3,6 +3,7 @@
 mod caches;
 mod fate;
 mod losses;
+mod nodes;
 mod objects;
 mod ports;
 mod remains;
@@ -13,6 +14,7 @@ mod volumes;
 pub use caches::{Caches, WorkerPod, caches};
 pub use fate::{Fate, fate};
 pub use losses::{Loss, Losses};
+pub use nodes::release;
 pub use objects::{
     claims_of, destroying_since, foreign, is_autoscaler, is_ours, losses, mark, next, recorded, waiting,
     with_losses,

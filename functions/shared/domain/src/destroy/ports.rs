@@ -7,7 +7,9 @@ use serde_json::Value;
 use super::caches::WorkerPod;
 use super::remains::Remain;
 use super::volumes::HeldVolume;
+use crate::drift::SeenNode;
 use crate::error::Result;
+use crate::node::{Node, NodeChange};
 use crate::ports::Changed;
 
 /// The cluster, as it is taken away.
@@ -20,6 +22,10 @@ pub trait Teardown {
     async fn worker_pods(&self, namespace: &str) -> Result<Vec<WorkerPod>>;
     /// Every volume.
     async fn held_volumes(&self) -> Result<Vec<HeldVolume>>;
+    /// Every node.
+    async fn nodes(&self) -> Result<Vec<SeenNode>>;
+    /// Changes a node as it was seen (refused where it has changed since).
+    async fn change_node(&self, node: &Node, change: &NodeChange) -> Result<Changed>;
     /// Deletes exactly this object (precondition on its UID), after what it owns. Gone is fine.
     async fn remove(&self, object: &Value) -> Result<Changed>;
     /// Changes an object of a kind that the manifests have by a merge patch.

@@ -6,10 +6,11 @@ use http::Request;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tidegate_domain::destroy::{HeldVolume, Teardown, WorkerPod};
+use tidegate_domain::drift::{ClusterView, SeenNode};
 use tidegate_domain::error::Result;
 use tidegate_domain::names;
-use tidegate_domain::node::VolumePhase;
-use tidegate_domain::ports::Changed;
+use tidegate_domain::node::{Node, NodeChange, VolumePhase};
+use tidegate_domain::ports::{Changed, Nodes};
 
 use super::manifests::{KINDS, known_path};
 use super::{Cluster, PAGE, Page};
@@ -260,6 +261,14 @@ impl Teardown for Cluster {
             found.extend(self.metadata_of(&version, &kind, &path).await?);
         }
         Ok(found)
+    }
+
+    async fn nodes(&self) -> Result<Vec<SeenNode>> {
+        ClusterView::nodes(self).await
+    }
+
+    async fn change_node(&self, node: &Node, change: &NodeChange) -> Result<Changed> {
+        Nodes::change(self, node, change).await
     }
 
     async fn worker_pods(&self, namespace: &str) -> Result<Vec<WorkerPod>> {
