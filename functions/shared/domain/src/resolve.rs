@@ -315,4 +315,4 @@ fn action_waits(direction: Direction, action: &LifecycleAction, state: &str) -> 
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

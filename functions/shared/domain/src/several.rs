@@ -196,20 +196,8 @@ pub fn members(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resolve::tests::scope;
     use crate::trigger::{LifecycleAction, News, Notice, Place, Wishes};
-
-    fn scope() -> Scope {
-        Scope {
-            groups: vec!["nvme".into(), "spot".into()],
-            array_groups: Vec::new(),
-            memory_caches: false,
-            join_hook: "tidegate-node-join".into(),
-            drain_hook: "tidegate-node-drain".into(),
-            join_limit_seconds: 1_800,
-            drain_limit_seconds: 3_600,
-            drains_on_rebalance: true,
-        }
-    }
 
     fn instance(last: u32) -> InstanceId {
         InstanceId::parse(&format!("i-{last:08x}")).expect("valid")

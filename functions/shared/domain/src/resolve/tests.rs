@@ -3,7 +3,8 @@
 use super::*;
 use crate::trigger::{Named, News, Notice, Wishes};
 
-fn scope() -> Scope {
+/// Two groups, nothing out of the ordinary.
+pub(crate) fn scope() -> Scope {
     Scope {
         groups: vec!["nvme".into(), "spot".into()],
         array_groups: Vec::new(),

@@ -8,24 +8,8 @@ use tidegate_domain::bootstrap::{DaemonSetRow, Inventory, MOST_ROWS, NodeRow, Ro
 use tidegate_domain::error::Result;
 use tidegate_domain::names;
 
-use super::Cluster;
+use super::{Cluster, Page};
 use crate::errors::Asked;
-
-/// A first page, with the number of those behind it.
-#[derive(Deserialize)]
-#[serde(bound = "T: DeserializeOwned")]
-struct First<T> {
-    #[serde(default)]
-    metadata: FirstMeta,
-    #[serde(default = "Vec::new")]
-    items: Vec<T>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct FirstMeta {
-    remaining_item_count: u64,
-}
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -167,10 +151,10 @@ impl Cluster {
             verb: "list",
             resource,
         };
-        let page: Option<First<T>> = self.read_one(asked, &format!("{path}?limit={MOST_ROWS}")).await?;
+        let page: Option<Page<T>> = self.read_one(asked, &format!("{path}?limit={MOST_ROWS}")).await?;
         Ok(page.map(|page| {
             // The metrics API knows no limit.
-            let listed = Rows::of(page.items.into_iter().map(row).collect());
+            let listed = Rows::of(page.items.unwrap_or_default().into_iter().map(row).collect());
             Rows {
                 more: listed.more + page.metadata.remaining_item_count,
                 rows: listed.rows,

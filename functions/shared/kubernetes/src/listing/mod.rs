@@ -32,9 +32,12 @@ struct Page<T> {
 }
 
 #[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 struct PageMeta {
-    #[serde(default, rename = "continue")]
+    #[serde(rename = "continue")]
     next: String,
+    /// So many are behind this page.
+    remaining_item_count: u64,
 }
 
 impl Cluster {
