@@ -36,6 +36,9 @@ _SOCKET_DIRECTORY = "alluxio.worker.data.server.domain.socket.address"
 _EXPLICIT_TIER = "ALLUXIO_WORKER_TIEREDSTORE_LEVEL0_DIRS_PATH"
 
 
+USER = pod_spec.ImageUser(jvm.IMAGE_UID, frozenset(jvm.IMAGE_SUPPLEMENTARY_GROUPS))
+
+
 class UsageError(Exception):
     """The image's entry point would print its usage and exit with status 1."""
 

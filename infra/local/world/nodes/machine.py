@@ -194,7 +194,7 @@ class Machine:
         home = self.directory / "alluxio" / container["name"]
         hosts = self._hosts_file(pod["metadata"]["uid"])
         self._settings.names.add(hosts, of_pod(pod, addresses.pod))
-        uid, gid, _ = pod_spec.user(container, pod, jvm.IMAGE_UID)
+        uid, gid, _ = pod_spec.user(container, pod, images.USER.uid)
         for directory in (home, *(home / name for name in ("logs", "conf", "tmp", "dev-shm"))):
             directory.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(PermissionError):
@@ -211,7 +211,7 @@ class Machine:
             _say(log, f"{name} has several lines, of which the image's entry point takes the first only")
         if process.dropped_flags:
             _say(log, "instead of " + " ".join(process.dropped_flags) + " with the small heap of the local world")
-        child = self._process(pod, container, images.command(process, self._settings.runtime))
+        child = self._process(pod, container, images.USER, images.command(process, self._settings.runtime))
         return ProcessRunner(child, process.format_directories)
 
     def _script(
@@ -225,12 +225,15 @@ class Machine:
         tool.write_text(images.command_line_tool(environment, mounts, addresses.pod, home, hosts, runtime))
         tool.chmod(0o755)
         path = {"PATH": f"{tool.parent}:{os.environ['PATH']}"}
-        return ProcessRunner(self._process(pod, container, images.script(container, mounts), environment | path))
+        command = images.script(container, mounts)
+        return ProcessRunner(self._process(pod, container, images.USER, command, environment | path))
 
-    def _process(self, pod: Object, container: Object, command: list[str], environment: dict | None = None) -> Process:
-        """One that runs as the container's user."""
-        uid, gid, groups = pod_spec.user(container, pod, jvm.IMAGE_UID)
-        groups |= set(jvm.IMAGE_SUPPLEMENTARY_GROUPS)
+    def _process(
+        self, pod: Object, container: Object, image_user: pod_spec.ImageUser, command: list[str], environment: dict | None = None
+    ) -> Process:
+        """One that runs as the container's user, which where nothing else is said is the image's."""
+        uid, gid, groups = pod_spec.user(container, pod, image_user.uid)
+        groups |= image_user.supplementary_groups
         name = f"nodes-{self.instance.id}-{container['name']}-{pod['metadata']['uid'][:8]}"
         confined = jvm.confined(command, uid=uid, gid=gid, groups=groups)
         return Process(name, confined, self._container_log(container), self._settings.world / "pids", environment)
@@ -240,16 +243,11 @@ class Machine:
         return self.directory / "var/lib/kubelet/pods" / uid / "etc-hosts"
 
     def _metrics_server(self, pod: Object, container: Object, environment: dict, mounts: dict, addresses: Addresses) -> Runner:
-        uid, gid, groups = pod_spec.user(container, pod, metrics_server.IMAGE_UID)
         kubeconfig = self._volumes.on_this_machine("/var/lib/kubelet/pods") / pod["metadata"]["uid"] / "kubeconfig"
         kubeconfig.write_text(metrics_server.kubeconfig(self._cluster.server, mounts))
         program = self._settings.programs / "metrics-server"
         command = metrics_server.command(program, container, mounts, addresses.pod, kubeconfig)
-        name = f"nodes-{self.instance.id}-{container['name']}-{pod['metadata']['uid'][:8]}"
-        confined = jvm.confined(command, uid=uid, gid=gid, groups=groups)
-        return ProcessRunner(
-            Process(name, confined, self._container_log(container), self._settings.world / "pids", environment)
-        )
+        return ProcessRunner(self._process(pod, container, metrics_server.USER, command, environment))
 
     def _provisioner(self, pod: Object, container: Object, environment: dict, mounts: dict, addresses: Addresses) -> Runner:
         log = self._container_log(container)

@@ -11,7 +11,7 @@ from . import pod_spec, service_account
 from .api import Object
 
 # What the published image runs as.
-IMAGE_UID = 65534
+USER = pod_spec.ImageUser(65534)
 
 
 def is_image(image: str) -> bool:

@@ -146,6 +146,14 @@ def mount_paths(container: Object, volumes: Mapping[str, Path]) -> dict[str, Pat
     }
 
 
+@dataclass(frozen=True)
+class ImageUser:
+    """Whom an image says that its process runs as; the group has the user's number."""
+
+    uid: int
+    supplementary_groups: frozenset[int] = frozenset()
+
+
 def user(container: Object, pod: Object, image_uid: int) -> tuple[int, int, set[int]]:
     """uid, gid and supplementary groups of a container's process; the image's own where the spec says nothing."""
     own, shared = container.get("securityContext", {}), pod["spec"].get("securityContext", {})
