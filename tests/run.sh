@@ -220,5 +220,6 @@ run end-to-end-dev sample_cases dev "$dev_world"
 run end-to-end-prod sample_cases prod "$prod_world"
 run end-to-end-ending ending_cases
 run rights python3 -m rights "${worlds[@]}"
+run secrets python3 -m leaks "${worlds[@]}"
 finish
 exit $((failed > 0))

@@ -32,6 +32,15 @@ class CloudWatch:
             events = [{"timestamp": now, "message": message} for message in messages]
             backend.put_log_events(group, stream, events)
 
+    def log_execution(self, group: str, stream: str, machine: str, message: str) -> None:
+        """A line of a state machine's log; `logs/state-machines` has it as well, for whoever looks without AWS."""
+        path = self._config.logs / "state-machines" / f"{machine}.log"
+        with self._lock:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a") as file:
+                file.write(message + "\n")
+        self.log(group, stream, [message], make_group=False)
+
     def embedded_metrics(self, entry: dict[str, Any]) -> None:
         """CloudWatch embedded metric format: a log entry with an `_aws` member."""
         backend = cloudwatch_backends[self._config.account][self._config.region]

@@ -53,7 +53,7 @@ def log_listener(
             "execution_arn": execution_arn,
         }
         try:
-            cloudwatch.log(group, stream, [json.dumps(entry)], make_group=False)
+            cloudwatch.log_execution(group, stream, machine.name, json.dumps(entry))
         except Exception:
             log.exception("an event of %s was not logged", execution_arn)
 

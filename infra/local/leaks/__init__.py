@@ -1,0 +1,1 @@
+"""Secrets that stand where somebody may read them."""
