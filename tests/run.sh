@@ -213,12 +213,17 @@ if run world-up world_up; then
     run adapters rust --profile world --workspace -E 'binary(real_alluxio) | binary(real_api_server)' --run-ignored only
     # Two and the one that runs alone are what two cores start the JVMs of in time.
     run end-to-end rust --profile world --test-threads 2 --workspace -E "binary(e2e) - ($lonely) - ($bare) - ($samples) - ($ending)"
+    python3 -m world down
 fi
 await end-to-end-alone
+TIDEGATE_WORLD="$lonely_world" python3 -m world down
+# Two at a time: each is one case, which mostly waits.
+begin end-to-end-prod sample_cases prod "$prod_world"
 run end-to-end-bare bare_cases
-run end-to-end-dev sample_cases dev "$dev_world"
-run end-to-end-prod sample_cases prod "$prod_world"
+await end-to-end-prod
+begin end-to-end-dev sample_cases dev "$dev_world"
 run end-to-end-ending ending_cases
+await end-to-end-dev
 run rights python3 -m rights "${worlds[@]}"
 run secrets python3 -m leaks "${worlds[@]}"
 finish

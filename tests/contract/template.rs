@@ -10,6 +10,20 @@ use crate::repository::{self, functions, pascal_case};
 const FILE: &str = "infra/template.yaml";
 /// Where the mains of several functions read settings together.
 const WIRING: &str = "functions/shared/wiring/src/lib.rs";
+/// What gives a resource of the template a name that the account or the region knows it by.
+const PHYSICAL_NAMES: [&str; 11] = [
+    "AlarmName",
+    "DashboardName",
+    "FunctionName",
+    "GroupName",
+    "LogGroupName",
+    "ManagedPolicyName",
+    "Name",
+    "QueueName",
+    "RoleName",
+    "StateMachineName",
+    "TopicName",
+];
 /// Seconds that a function may run: a call watches for 20 of them.
 const TIMEOUT: u64 = 30;
 
@@ -315,6 +329,30 @@ fn nothing_but_a_person_starts_a_destroy() {
             "{FILE}: {name} has events of its own"
         );
     }
+}
+
+#[test]
+fn every_name_is_the_stacks_own_so_that_two_clusters_of_an_account_do_not_collide() {
+    let template = template();
+    let mut named = 0;
+    for (resource, definition) in fields(&template, "Resources") {
+        // Of a permission it is the function that it is about.
+        if definition["Type"] == "AWS::Lambda::Permission" {
+            continue;
+        }
+        for key in PHYSICAL_NAMES {
+            let name = &definition["Properties"][key];
+            if !name.is_null() {
+                named += 1;
+                let name = name.to_string();
+                assert!(name.contains("AWS::StackName"), "{resource}.{key} is {name}");
+            }
+        }
+    }
+    assert!(
+        named > 30,
+        "only {named} names: this test looks at the wrong properties"
+    );
 }
 
 #[test]

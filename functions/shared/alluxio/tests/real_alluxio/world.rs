@@ -17,7 +17,7 @@ pub(crate) const ADMINISTRATOR: &str = "alluxio";
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Endpoints {
-    alluxio_master: String,
+    alluxio_masters: String,
     files: String,
     network: String,
 }
@@ -44,7 +44,7 @@ impl World {
 
     /// `host:port` of its master.
     pub(crate) fn master_address(&self) -> &str {
-        &self.endpoints.alluxio_master
+        &self.endpoints.alluxio_masters
     }
 
     /// An address of the world's network that is in no subnet and that no other test uses: neither of this process nor
