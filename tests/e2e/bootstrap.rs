@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::nothing_left::expect_nothing_in_the_cluster;
 use crate::story::{STARTUP_TAINT, set_up_by_the_stack};
-use crate::world::{Execution, Group, Machine, World, kubectl};
+use crate::world::{Execution, Group, Machine, World, eventually, kubectl};
 
 const LAUNCH_HOOK: &str = "tidegate-node-join";
 
@@ -111,6 +111,12 @@ async fn all_of_it_is_taken_away_and_the_cluster_stays(group: &Group) {
     delete_hooks(group).await;
     group.scale_to(4).await;
     let instances = group.in_service(4).await;
+    for instance in &instances {
+        eventually(60, &format!("{instance} is a node"), async || {
+            world.node(instance).await.map(|_| ()).ok_or("none")
+        })
+        .await;
+    }
     let cluster = &world.endpoints.cluster_name;
     let plan = json!({"cluster": cluster, "plan": true});
     let plan = world.run(Machine::Destroy, &plan, 120).await;
