@@ -14,6 +14,7 @@ use std::time::Instant;
 use check_drift::CheckDrift;
 use futures::StreamExt;
 use http::Request;
+use http::request::Builder;
 use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
 use serde_json::{Value, json};
@@ -36,11 +37,22 @@ async fn client() -> Client {
     Client::try_from(config).expect("a client")
 }
 
-async fn create(client: &Client, path: &str, object: Value) {
-    let request = Request::post(path)
-        .header("content-type", "application/json")
-        .body(object.to_string().into_bytes())
-        .expect("a request");
+async fn create(client: &Client, path: &str, object: &Value) {
+    let request = Request::post(path).header("content-type", "application/json");
+    send(client, path, request, object).await;
+}
+
+/// Kubernetes takes a new volume up at twenty a second: this has seen it do so.
+async fn create_volume(client: &Client, volume: &Value) {
+    create(client, objects::VOLUMES, volume).await;
+    let name = volume["metadata"]["name"].as_str().expect("a name");
+    let path = format!("{}/{name}/status", objects::VOLUMES);
+    let request = Request::patch(&path).header("content-type", "application/merge-patch+json");
+    send(client, &path, request, &json!({"status": {"phase": "Available"}})).await;
+}
+
+async fn send(client: &Client, path: &str, request: Builder, body: &Value) {
+    let request = request.body(body.to_string().into_bytes()).expect("a request");
     match client.request::<Value>(request).await {
         Ok(_) => {}
         Err(kube::Error::Api(status)) if status.code == 409 => {}
@@ -49,16 +61,26 @@ async fn create(client: &Client, path: &str, object: Value) {
 }
 
 #[tokio::test]
-#[ignore = "writes 30,000 objects; python3 -m bench.drift runs it"]
+#[ignore = "writes 30,000 objects, and the status of 10,000; python3 -m bench.drift runs it"]
 async fn fill() {
     let client = client().await;
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "alluxio"}});
-    create(&client, "/api/v1/namespaces", namespace).await;
+    create(&client, "/api/v1/namespaces", &namespace).await;
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}});
-    create(&client, "/api/v1/namespaces/alluxio/serviceaccounts", account).await;
-    let objects = (0..NODES).flat_map(objects::of_node);
-    let written = futures::stream::iter(objects).map(|(path, object)| create(&client, path, object));
+    create(&client, "/api/v1/namespaces/alluxio/serviceaccounts", &account).await;
+    let client = &client;
+    let volumes = (0..NODES).flat_map(objects::volumes_of_node);
+    let written = futures::stream::iter(volumes).map(|(volume, claim)| async move {
+        create_volume(client, &volume).await;
+        create(client, objects::CLAIMS, &claim).await;
+    });
     written.buffer_unordered(AT_ONCE).collect::<()>().await;
+    // Last, as Kubernetes doubts a node that nobody has heard of for 50 s, and deletes the pods of one that is not there.
+    let nodes = futures::stream::iter(0..NODES).map(|number| async move {
+        create(client, objects::NODES, &objects::node(number)).await;
+        create(client, objects::PODS, &objects::pod(number)).await;
+    });
+    nodes.buffer_unordered(AT_ONCE).collect::<()>().await;
 }
 
 #[tokio::test]

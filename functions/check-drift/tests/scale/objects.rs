@@ -2,6 +2,11 @@
 
 use serde_json::{Value, json};
 
+pub(crate) const NODES: &str = "/api/v1/nodes";
+pub(crate) const PODS: &str = "/api/v1/namespaces/alluxio/pods";
+pub(crate) const VOLUMES: &str = "/api/v1/persistentvolumes";
+pub(crate) const CLAIMS: &str = "/api/v1/namespaces/alluxio/persistentvolumeclaims";
+
 /// Of so many nodes one lacks its labels.
 pub(crate) const ONE_IN: usize = 100;
 /// Images that a kubelet lists, and a cluster's tools note on a node.
@@ -24,23 +29,12 @@ pub(crate) fn address(number: usize) -> String {
     format!("10.{}.{}.{}", number / 65_536, number / 256 % 256, number % 256)
 }
 
-/// Each object with the path of its collection.
-pub(crate) fn of_node(number: usize) -> Vec<(&'static str, Value)> {
-    let mut objects = vec![
-        ("/api/v1/nodes", node(number)),
-        ("/api/v1/namespaces/alluxio/pods", pod(number)),
-    ];
-    for disk in 0..2 {
-        objects.push(("/api/v1/persistentvolumes", volume(number, disk)));
-        objects.push((
-            "/api/v1/namespaces/alluxio/persistentvolumeclaims",
-            claim(number, disk),
-        ));
-    }
-    objects
+/// The volumes of a node with the claims that its worker has on them.
+pub(crate) fn volumes_of_node(number: usize) -> [(Value, Value); 2] {
+    [0, 1].map(|disk| (volume(number, disk), claim(number, disk)))
 }
 
-fn node(number: usize) -> Value {
+pub(crate) fn node(number: usize) -> Value {
     let (name, instance) = (name(number), instance(number));
     let mut labels = json!({
         "kubernetes.io/hostname": name,
@@ -145,7 +139,7 @@ fn claim(number: usize, disk: usize) -> Value {
     })
 }
 
-fn pod(number: usize) -> Value {
+pub(crate) fn pod(number: usize) -> Value {
     let tier = |disk: usize| {
         json!({"name": format!("tier-{disk}"), "ephemeral": {"volumeClaimTemplate": {"spec": {
             "accessModes": ["ReadWriteOnce"], "storageClassName": "fast-disks",
