@@ -65,6 +65,13 @@ pub fn cordon(node: &Node, now: Timestamp) -> Option<NodeChange> {
             .annotations
             .insert(names::DRAIN_SINCE_ANNOTATION, Some(now.to_string()));
         change.hold_scale_down(node);
+        // One that never joined, as its cache is in memory, is found by the steps after this one as all others are.
+        if !node.labels.contains_key(names::INSTANCE_ID_LABEL) {
+            let instance = node.instance().map(ToOwned::to_owned);
+            change
+                .labels
+                .extend(instance.map(|id| (names::INSTANCE_ID_LABEL, Some(id))));
+        }
     }
     Some(change)
 }
@@ -133,6 +140,20 @@ mod tests {
         };
         assert_eq!(fate(&leaving, false, at(130)), Fate::Leaving);
         assert_eq!(fate(&leaving, false, at(131)), Fate::Stays);
+    }
+
+    #[test]
+    fn a_node_that_never_joined_gets_the_label_that_it_is_found_by() {
+        let mut node = Node {
+            provider_id: "aws:///us-west-2a/i-0123456789abcdef0".into(),
+            ..Node::default()
+        };
+        let change = cordon(&node, at(7)).expect("to cordon");
+        let id = Some("i-0123456789abcdef0".to_owned());
+        assert_eq!(change.labels, [(names::INSTANCE_ID_LABEL, id)].into());
+        node.labels
+            .insert(names::INSTANCE_ID_LABEL.into(), "i-0123456789abcdef0".into());
+        assert_eq!(cordon(&node, at(7)).expect("to cordon").labels, [].into());
     }
 
     #[test]

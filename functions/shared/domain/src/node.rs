@@ -35,6 +35,13 @@ pub struct Node {
 }
 
 impl Node {
+    /// The instance behind it, by its provider id.
+    #[must_use]
+    pub fn instance(&self) -> Option<&str> {
+        let id = self.provider_id.strip_prefix("aws:///")?;
+        id.rsplit('/').next().filter(|id| id.starts_with("i-"))
+    }
+
     /// Since when the node is ours to drain; none where it is not.
     #[must_use]
     pub fn draining_since(&self) -> Option<Timestamp> {

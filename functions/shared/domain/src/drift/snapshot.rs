@@ -82,8 +82,7 @@ impl SeenNode {
     /// The instance behind it, by its provider id.
     #[must_use]
     pub fn instance(&self) -> Option<&str> {
-        let id = self.node.provider_id.strip_prefix("aws:///")?;
-        id.rsplit('/').next().filter(|id| id.starts_with("i-"))
+        self.node.instance()
     }
 }
 
