@@ -19,7 +19,7 @@ from . import claims, listings, report, stage
 from .events import Event
 from .files import Files
 from .observers import Observers
-from .record import Claim, Record
+from .record import Claim, FunctionUse, Record
 from .repairs import Repairs
 from .seen import NotSeen, Seen
 from .services import Services
@@ -63,19 +63,22 @@ async def _demo(target: Path, keep: bool) -> int:
     paths = Paths(world_directory())
     style = Style(wants_colour(sys.stdout, os.environ), width_of(sys.stdout))
     record = Record(time.time())
-    invocations = paths.world / "lambda-invocations.jsonl"
-    before = stage.size_of(invocations)
     print(style.heading("Tidegate: one node's whole life"), flush=True)
     async with stage.Stage(paths, keep) as endpoints:
         try:
             await _play(record, style, endpoints, paths)
         finally:
             # What was seen until then is told, also after a Ctrl-C.
-            if invocations.exists():
-                with invocations.open() as lines:
-                    lines.seek(before)
-                    record.functions = listings.function_uses(lines)
+            record.functions = _functions(paths)
     return _judge(record, style, target)
+
+
+def _functions(paths: Paths) -> list[FunctionUse]:
+    """Of the world that is up: it has begun without what the last one in this directory left."""
+    invocations = paths.world / "lambda-invocations.jsonl"
+    # Of the line that is being written only a part may be there.
+    whole, _, _ = invocations.read_text().rpartition("\n") if invocations.exists() else ("", "", "")
+    return listings.function_uses(whole.splitlines())
 
 
 async def _play(record: Record, style: Style, endpoints: dict, paths: Paths) -> None:

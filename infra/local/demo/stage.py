@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 from world.paths import Paths
@@ -78,8 +77,3 @@ def _world(command: str) -> list[str]:
 
 def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "KUBE"))}
-
-
-def size_of(path: Path) -> int:
-    """0 where there is none: what is appended to a file from now on lies behind this."""
-    return path.stat().st_size if path.exists() else 0

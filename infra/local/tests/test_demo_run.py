@@ -84,6 +84,28 @@ def test_a_story_that_breaks_leaves_no_world_behind(play):
     assert world.commands()[-1] == "down"
 
 
+def invocation(function: str) -> str:
+    call = {"function": function, "cold": True, "initMillis": 4.0, "durationMillis": 9.0, "peakMemoryKb": 9000, "memorySizeMb": 128}
+    return json.dumps(call | {"outcome": "success"}) + "\n"
+
+
+def test_a_run_after_one_that_was_cut_off_tells_of_its_own_functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    invocations = tmp_path / "lambda-invocations.jsonl"
+    invocations.write_text(invocation("of-the-run-before")[:-20])
+    told = {}
+
+    async def play(*_: object) -> None:
+        # The new world has forgotten the file, and has written its own: a line more, and one that is not whole yet.
+        invocations.write_text(2 * invocation("of-this-run") + invocation("of-this-run")[:30])
+
+    monkeypatch.setattr(stage, "_world", World(tmp_path).command)
+    monkeypatch.setattr(demo, "world_directory", lambda: tmp_path)
+    monkeypatch.setattr(demo, "_play", play)
+    monkeypatch.setattr(demo, "_judge", lambda record, *_: told.update({use.function: use.calls for use in record.functions}) or 0)
+    assert asyncio.run(demo._demo(tmp_path / "report.html", False)) == 0
+    assert told == {"of-this-run": 2}
+
+
 @pytest.mark.parametrize(("seen", "status"), [(True, 0), (False, 1)])
 def test_the_exit_status_is_0_only_if_all_that_was_claimed_was_seen(seen: bool, status: int, tmp_path: Path, capsys):
     target = tmp_path / "dist" / "report.html"
