@@ -7,8 +7,10 @@ import alluxio.conf.Configuration;
 import alluxio.conf.InstancedConfiguration;
 import alluxio.conf.PropertyKey;
 import alluxio.security.User;
+import java.io.IOException;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.TimeUnit;
 import javax.security.auth.Subject;
 
 /**
@@ -22,13 +24,46 @@ final class Clients {
    */
   private static final String READ_RETRY = "8s";
 
-  private final Map<String, FileSystem> clients = new ConcurrentHashMap<>();
+  /**
+   * How long a worker that is to take a write is looked for in the client's list. A master tells that it is in service a
+   * moment before it lists it, and a client that asked in between goes by that for
+   * alluxio.user.worker.list.refresh.interval: a second here.
+   */
+  private static final long LISTED_WITHIN_MILLIS = 3_000;
 
-  FileSystem of(String user, String worker) {
-    return clients.computeIfAbsent(user + "@" + worker, key -> create(user, worker));
+  private static final long BETWEEN_LOOKS_MILLIS = 100;
+
+  /** The context has the list of workers that the files' writes choose from. */
+  private record Client(FileSystem files, FileSystemContext context) {}
+
+  private final Map<String, Client> clients = new ConcurrentHashMap<>();
+
+  FileSystem of(String user, String worker) throws InterruptedException {
+    Client client = clients.computeIfAbsent(user + "@" + worker, key -> create(user, worker));
+    if (!worker.isEmpty()) {
+      awaitListed(client.context(), worker);
+    }
+    return client.files();
   }
 
-  private static FileSystem create(String user, String worker) {
+  /** Returns all the same when it is not listed: the write says what is wrong. */
+  private static void awaitListed(FileSystemContext context, String worker) throws InterruptedException {
+    long ends = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(LISTED_WITHIN_MILLIS);
+    while (!lists(context, worker) && System.nanoTime() < ends) {
+      Thread.sleep(BETWEEN_LOOKS_MILLIS);
+    }
+  }
+
+  private static boolean lists(FileSystemContext context, String worker) {
+    try {
+      return context.getCachedWorkers().stream()
+          .anyMatch(listed -> listed.getNetAddress().getHost().equals(worker));
+    } catch (IOException | RuntimeException e) {
+      return true;
+    }
+  }
+
+  private static Client create(String user, String worker) {
     InstancedConfiguration configuration = Configuration.copyGlobal();
     configuration.set(PropertyKey.USER_BLOCK_READ_RETRY_MAX_DURATION, READ_RETRY);
     // Reading must not change where blocks are: a copy made by a look would hide that a drain lost the only one.
@@ -41,6 +76,7 @@ final class Clients {
     }
     Subject subject = new Subject();
     subject.getPrincipals().add(new User(user));
-    return FileSystem.Factory.create(FileSystemContext.create(subject, configuration));
+    FileSystemContext context = FileSystemContext.create(subject, configuration);
+    return new Client(FileSystem.Factory.create(context), context);
   }
 }
