@@ -37,7 +37,6 @@ def test_what_is_no_secret_is_none(world: Path, monkeypatch: pytest.MonkeyPatch)
         "Bearer k8s-aws-v1.aHR0cHM6Ly9zdHMudXMtd2VzdC0yLmFtYXpvbmF3cy5jb20v",
         "https://sts.amazonaws.com/?X-Amz-Signature=6f6a1e2cb2d2f0a4",
         "token FQoGZXIvYXdzEBYaDkzJ0c2VjcmV0c2VjcmV0",
-        "ASIAIOSFODNN7EXAMPLE",
         "eyJhbGciOiJSUzI1NiIsImtpZCI6IiJ9.eyJpc3MiOiJrdWJlcm5ldGVzIn0.c2ln",
     ],
 )
