@@ -18,9 +18,8 @@ MASTER_CALLS = {
     "DecommissionWorker": "drain-cache",
 }
 
-# A volume that is let go of a moment before a look or after it is a call more or less; and drain-cache and retire-worker each
-# ask where the masters are only if nothing that they have open to one is younger than 30 s. A call for each node would be 49.
-_BY_CHANCE = 3
+# A volume that is let go of a moment before a look or after it is a call more or less. A call for each node would be 49.
+_BY_CHANCE = 1
 
 
 @dataclass(frozen=True)
