@@ -263,6 +263,7 @@ impl CacheMaster for &World {
                 length: file.bytes,
                 completed: true,
                 persisted: file.persisted,
+                persisting: false,
                 folder: false,
                 block_hosts: vec![hosts],
             }

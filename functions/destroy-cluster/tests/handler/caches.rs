@@ -64,6 +64,7 @@ impl CacheMaster for World {
                 length: 10,
                 completed: file.completed,
                 persisted: file.persisted,
+                persisting: false,
                 folder: false,
                 block_hosts: vec![file.hosts.iter().filter(live).map(ToString::to_string).collect()],
             }

@@ -79,6 +79,7 @@ impl CacheMaster for &Alluxio {
             length: 1,
             completed: true,
             persisted: self.saved.borrow()[Alluxio::number(path)],
+            persisting: false,
             folder: false,
             block_hosts: vec![vec![HERE.to_owned()]],
         }))

@@ -53,11 +53,12 @@ pub(crate) fn file(info: FileInfo) -> FileState {
                 .collect()
         })
         .collect();
+    let persistence = info.persistence_state.as_deref();
     FileState {
         length: count(info.length.unwrap_or_default()),
         completed: info.completed.unwrap_or_default(),
-        persisted: info.persisted.unwrap_or_default()
-            || info.persistence_state.as_deref() == Some("PERSISTED"),
+        persisted: info.persisted.unwrap_or_default() || persistence == Some("PERSISTED"),
+        persisting: persistence == Some("TO_BE_PERSISTED"),
         folder: info.folder.unwrap_or_default(),
         // -1 where it is unlimited, which a minimum never is.
         path: info.path.unwrap_or_default(),
@@ -195,6 +196,21 @@ mod tests {
         assert!(state("PERSISTED"));
         for word in ["TO_BE_PERSISTED", "NOT_PERSISTED", "LOST", ""] {
             assert!(!state(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_to_be_persisted_is_under_way() {
+        let persisting = |word: &str| {
+            file(FileInfo {
+                persistence_state: Some(word.to_owned()),
+                ..FileInfo::default()
+            })
+            .persisting
+        };
+        assert!(persisting("TO_BE_PERSISTED"));
+        for word in ["PERSISTED", "NOT_PERSISTED", "LOST", ""] {
+            assert!(!persisting(word), "{word}");
         }
     }
 }

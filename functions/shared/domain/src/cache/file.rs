@@ -11,6 +11,9 @@ pub struct FileState {
     pub completed: bool,
     /// `persisted`, or `persistenceState` is `PERSISTED`.
     pub persisted: bool,
+    /// `persistenceState` is `TO_BE_PERSISTED`: Alluxio is going to write it, or writes it, or waits to try again. To
+    /// ask for it once more makes it begin anew.
+    pub persisting: bool,
     /// A directory, which holds no data.
     pub folder: bool,
     /// For each block, the hosts of the workers in service that hold a copy.
@@ -84,6 +87,7 @@ mod tests {
             length: 10,
             completed: true,
             persisted: false,
+            persisting: false,
             folder: false,
             block_hosts: vec![vec![HERE.to_owned()]],
         }

@@ -52,6 +52,7 @@ mod tests {
             length: 10,
             completed: true,
             persisted: false,
+            persisting: false,
             folder: false,
             block_hosts: vec![vec!["10.0.1.7".to_owned()]],
         }

@@ -186,6 +186,7 @@ mod tests {
             length: 1,
             completed: true,
             persisted: false,
+            persisting: false,
             folder: false,
             block_hosts: vec![vec!["c".into(), "b".into()], vec!["a".into()]],
         };
