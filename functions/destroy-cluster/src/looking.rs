@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use futures::{StreamExt, TryStreamExt, stream};
-use tidegate_domain::cache::{MOST_PENDING, Pass, Pending, UnderStores, Worker};
+use tidegate_domain::cache::{MOST_PENDING, Pass, Pending, Worker};
 use tidegate_domain::destroy::{Fate, Round, counted_at, fate};
 use tidegate_domain::error::Result;
 use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock};
@@ -43,8 +43,7 @@ impl<N: Neighbours> DestroyCluster<N> {
         let hosts: BTreeSet<_> = workers.iter().map(|worker| worker.host.as_str()).collect();
         round.under_way.retain(|host, _| hosts.contains(host.as_str()));
         if session.stores.is_none() {
-            let blacklist = self.master.persistence_blacklist().await?;
-            session.stores = Some((blacklist, self.master.mounts().await?));
+            session.stores = Some(self.master.stores().await?);
         }
         loop {
             let left = workers
@@ -105,7 +104,7 @@ impl<N: Neighbours> DestroyCluster<N> {
         let Some(page) = self.workers.files(worker, pass.offset, PAGE).await? else {
             return Ok(None);
         };
-        let Some((blacklist, mounts)) = &session.stores else {
+        let Some(stores) = &session.stores else {
             return Ok(None);
         };
         let unpersisted: Vec<_> = page.files.iter().filter(|file| !file.persisted).collect();
@@ -115,7 +114,7 @@ impl<N: Neighbours> DestroyCluster<N> {
             .try_collect()
             .await?;
         let files = unpersisted.iter().zip(states).map(|(file, state)| {
-            let fate = fate(state.as_ref(), blacklist, mounts);
+            let fate = fate(state.as_ref(), stores);
             let bytes = state.as_ref().map_or(0, |state| state.length);
             let counts = state
                 .as_ref()
@@ -156,6 +155,7 @@ impl<N: Neighbours> DestroyCluster<N> {
                 bytes,
                 asked_at: self.clock.now(),
                 copy: false,
+                without_copy: 0,
             });
         }
         Ok(())

@@ -11,7 +11,7 @@ use tidegate_domain::outcome::DestroyOutcome;
 
 use crate::looking::Looked;
 use crate::quiet::{Found, replicas};
-use crate::{DestroyCluster, Neighbours, Session, told};
+use crate::{DestroyCluster, Neighbours, Session};
 
 /// So many steps are told: an event holds 256 KiB, and the outcome has other parts.
 const MOST_TOLD: usize = 200;
@@ -216,7 +216,7 @@ impl<N: Neighbours> DestroyCluster<N> {
 fn foresee(caches: &Caches, round: &Round) -> Foresight {
     let mut losses = round.never.clone();
     losses.add(&round.not_yet);
-    let amount = |losses: &tidegate_domain::destroy::Losses| Amount {
+    let amount = |losses: &tidegate_domain::cache::Losses| Amount {
         files: losses.files,
         bytes: losses.bytes,
     };
@@ -233,7 +233,7 @@ fn foresee(caches: &Caches, round: &Round) -> Foresight {
         persisted: round.persist,
         waiting: amount(&round.not_yet),
         lost: amount(&round.never),
-        lost_files: told(&losses),
+        lost_files: losses.lines(),
         more_lost_files: losses.more(),
         hinders,
         ..Foresight::default()

@@ -8,12 +8,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tidegate_domain::cache::{
-    FileState, IdleWait, Rate, RateMemory, UnderStores, Worker, WorkerFile, WorkerFilePage, WorkerLoad,
-    WorkerState,
+    Block, FileState, HeldBlock, IdleWait, Rate, RateMemory, Stores, Worker, WorkerFile, WorkerFilePage,
+    WorkerLoad, WorkerState,
 };
 use tidegate_domain::error::{Error, ErrorName, Result};
 use tidegate_domain::node::{Node, NodeChange, Pod};
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock, Eviction, Nodes, Pods, WorkerReport};
+use tidegate_domain::ports::{
+    CacheMaster, CacheWorker, Changed, Clock, Copied, Eviction, Nodes, Pods, WorkerReport,
+};
 use tidegate_domain::subject::Subject;
 use tidegate_lambda::Serve;
 
@@ -265,13 +267,23 @@ impl CacheMaster for &World {
                 persisted: file.persisted,
                 persisting: false,
                 folder: false,
-                block_hosts: vec![hosts],
+                blocks: vec![Block {
+                    id: 1,
+                    bytes: file.bytes,
+                    hosts,
+                    known: true,
+                }],
+                ..FileState::default()
             }
         }))
     }
 
-    async fn persistence_blacklist(&self) -> Result<Vec<String>> {
-        Ok(self.never_persisted.borrow().clone())
+    async fn stores(&self) -> Result<Stores> {
+        Ok(Stores {
+            blacklist: self.never_persisted.borrow().clone(),
+            mounts: [("/".to_owned(), self.read_only.get())].into(),
+            stalled: false,
+        })
     }
 
     async fn persist(&self, path: &str) -> Result<Changed> {
@@ -284,7 +296,7 @@ impl CacheMaster for &World {
         Ok(Changed::Done)
     }
 
-    async fn copy(&self, _: &str, _: &Worker) -> Result<Changed> {
+    async fn copy(&self, _: &str, _: &Worker, _: Option<&[HeldBlock]>) -> Result<Copied> {
         not_asked()
     }
 
@@ -300,12 +312,6 @@ impl WorkerReport for &World {
         let mut every: Vec<_> = here.into_iter().collect();
         every.extend(self.others.borrow().iter().cloned());
         Ok(every)
-    }
-}
-
-impl UnderStores for &World {
-    async fn mounts(&self) -> Result<BTreeMap<String, bool>> {
-        Ok([("/".to_owned(), self.read_only.get())].into())
     }
 }
 
@@ -333,6 +339,11 @@ impl CacheWorker for &World {
             .map(|(path, file)| WorkerFile {
                 path: path.clone(),
                 persisted: file.persisted,
+                blocks: vec![HeldBlock {
+                    id: 1,
+                    bytes: file.bytes,
+                }],
+                ..WorkerFile::default()
             })
             .collect();
         Ok(Some(WorkerFilePage {

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tidegate_domain::cache::{
-    MOST_CARRIED, MOST_WAITING, Need, Pass, Unsaved, Waiting, Worker, judge, last_moment, next_turn, prune,
+    Holder, Losses, MOST_CARRIED, MOST_WAITING, Need, Pass, Stores, Unsaved, Waiting, Worker, judge,
+    last_moment, next_turn, prune,
 };
 use tidegate_domain::error::Result;
 use tidegate_domain::ports::{CacheMaster, CacheWorker, Clock};
 
-use super::saving::{CALLS_AT_A_TIME, PAGE, Passed, missing};
+use super::saving::{CALLS_AT_A_TIME, PAGE, Passed, missing, note_broken};
 use super::{BETWEEN_LOOKS, DrainCache, Session};
 
 /// How long the last look through the files may take: half of the last moment.
@@ -24,7 +25,7 @@ impl<Cluster, Master: CacheMaster, Workers: CacheWorker, C: Clock> DrainCache<Cl
         session: &mut Session,
         mut pass: Pass,
         worker: &Worker,
-        blacklist: &[String],
+        stores: &Stores,
     ) -> Result<Passed> {
         let mut looked_at = self.clock.now();
         let passed = loop {
@@ -34,23 +35,22 @@ impl<Cluster, Master: CacheMaster, Workers: CacheWorker, C: Clock> DrainCache<Cl
             let unpersisted: Vec<_> = page.files.iter().filter(|file| !file.persisted).collect();
             for some in unpersisted.chunks(CALLS_AT_A_TIME) {
                 for (file, state) in some.iter().zip(self.states(some).await?) {
-                    let need = judge(state.as_ref(), &worker.host, blacklist);
-                    let (Some(what), Some(state)) = (missing(need), state) else {
+                    let verdict = judge(state.as_ref(), Holder::of(worker, Some(&file.blocks)), stores);
+                    note_broken(&mut pass, &file.path, state.as_ref(), &verdict);
+                    let Some(what) = missing(verdict.need) else {
                         continue;
                     };
-                    pass.needs(&file.path, state.length, what);
-                    if need != Need::Completion {
-                        let at_stake = !state.complete_without(&worker.host);
-                        session.wait_for_turn(&file.path, state.length, at_stake);
+                    pass.needs(&file.path, verdict.bytes, what);
+                    if verdict.need != Need::Completion {
+                        session.wait_for_turn(&file.path, verdict.bytes, verdict.only_here > 0);
                     }
                 }
-                self.ask_in_turn(session, &mut looked_at, worker, blacklist)
-                    .await?;
+                self.ask_in_turn(session, &mut looked_at, worker, stores).await?;
             }
             self.forget_the_last(session, MOST_WAITING);
             pass.page(&page);
             if pass.complete(&page) {
-                self.ask_to_the_end(session, &mut looked_at, worker, blacklist)
+                self.ask_to_the_end(session, &mut looked_at, worker, stores)
                     .await?;
                 break Passed::Whole(pass);
             }
@@ -74,7 +74,7 @@ impl<Cluster, Master: CacheMaster, Workers: CacheWorker, C: Clock> DrainCache<Cl
         session: &mut Session,
         looked_at: &mut Timestamp,
         worker: &Worker,
-        blacklist: &[String],
+        stores: &Stores,
     ) -> Result<()> {
         let now = self.clock.now();
         if Duration::try_from(now.duration_since(*looked_at)).unwrap_or_default() >= BETWEEN_LOOKS {
@@ -93,8 +93,8 @@ impl<Cluster, Master: CacheMaster, Workers: CacheWorker, C: Clock> DrainCache<Cl
             };
             // It has waited, and a file that was persisted meanwhile would be written again.
             let state = self.master.file(&next.path).await?;
-            let need = judge(state.as_ref(), &worker.host, blacklist);
-            self.ask(session, worker, &next.path, next.bytes, need).await?;
+            let verdict = judge(state.as_ref(), Holder::of(worker, None), stores);
+            self.ask(session, worker, &next.path, &verdict, None).await?;
         }
     }
 
@@ -104,10 +104,10 @@ impl<Cluster, Master: CacheMaster, Workers: CacheWorker, C: Clock> DrainCache<Cl
         session: &mut Session,
         looked_at: &mut Timestamp,
         worker: &Worker,
-        blacklist: &[String],
+        stores: &Stores,
     ) -> Result<()> {
         loop {
-            self.ask_in_turn(session, looked_at, worker, blacklist).await?;
+            self.ask_in_turn(session, looked_at, worker, stores).await?;
             let progress = &session.progress;
             let all = progress.pending.is_empty() && progress.waiting.is_empty();
             if all || self.clock.now() >= session.ends {
@@ -117,33 +117,36 @@ impl<Cluster, Master: CacheMaster, Workers: CacheWorker, C: Clock> DrainCache<Cl
         }
     }
 
-    /// What would be lost with the worker now; and whether all of its files could be looked at in time. What has a copy
+    /// What would be lost with the worker now; what was broken before; and whether all of its files could be looked at in time. What has a copy
     /// on another worker is not lost with this one.
-    pub(super) async fn unsaved(&self, worker: &Worker) -> Result<(Unsaved, bool)> {
+    pub(super) async fn unsaved(&self, worker: &Worker) -> Result<(Unsaved, Losses, bool)> {
         let ends = self.clock.now() + LAST_LOOK;
-        let blacklist = self.master.persistence_blacklist().await?;
+        let stores = self.master.stores().await?;
         let (mut pass, mut unsaved) = (Pass::default(), Unsaved::default());
         loop {
             let Some(page) = self.workers.files(worker, pass.offset, PAGE).await? else {
-                return Ok((unsaved, false));
+                return Ok((unsaved, pass.broken, false));
             };
             let unpersisted: Vec<_> = page.files.iter().filter(|file| !file.persisted).collect();
             for some in unpersisted.chunks(CALLS_AT_A_TIME) {
                 for (file, state) in some.iter().zip(self.states(some).await?) {
-                    let what = missing(judge(state.as_ref(), &worker.host, &blacklist));
-                    if let (Some(what), Some(state)) = (what, state)
-                        && !(state.completed && state.complete_without(&worker.host))
+                    let verdict = judge(state.as_ref(), Holder::of(worker, Some(&file.blocks)), &stores);
+                    note_broken(&mut pass, &file.path, state.as_ref(), &verdict);
+                    if let Some(what) = missing(verdict.need)
+                        && verdict.only_here > 0
+                        && verdict.broken.is_none()
                     {
-                        unsaved.note(&file.path, state.length, what);
+                        unsaved.note(&file.path, verdict.only_here, what);
                     }
                 }
                 if self.clock.now() >= ends {
-                    return Ok((unsaved, false));
+                    pass.broken.tidy();
+                    return Ok((unsaved, pass.broken, false));
                 }
             }
             pass.page(&page);
             if pass.complete(&page) {
-                return Ok((unsaved, pass.unnamed_files == 0));
+                return Ok((unsaved, pass.broken, pass.unnamed_files == 0));
             }
         }
     }

@@ -8,7 +8,7 @@ use tidegate_domain::node::Node;
 use tidegate_domain::outcome::DrainOutcome;
 use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock, Nodes, Pods};
 
-use super::{DrainCache, Facts, Session, Step};
+use super::{DrainCache, Facts, Session, Step, broken_before};
 
 impl Session {
     /// Whether the last moment has come.
@@ -46,7 +46,8 @@ where
     /// Takes a worker out of service that may still hold what exists nowhere else. Only here: once it is out of service
     /// nothing of that can be saved any more.
     pub(super) async fn leave(&self, session: &mut Session, node: &Node, worker: &Worker) -> Result<Step> {
-        let (unsaved, complete) = self.unsaved(worker).await?;
+        let (unsaved, broken, complete) = self.unsaved(worker).await?;
+        session.facts.found_broken(&broken);
         if self.master.decommission(worker).await? != Changed::Done {
             return Ok(Step::NotYet(format!(
                 "worker {} is just registering",
@@ -63,7 +64,8 @@ where
 
     /// What a worker out of service still holds. Its clients have had what time there was.
     pub(super) async fn last_look(&self, session: &mut Session, worker: &Worker) -> Result<Step> {
-        let (unsaved, complete) = self.unsaved(worker).await?;
+        let (unsaved, broken, complete) = self.unsaved(worker).await?;
+        session.facts.found_broken(&broken);
         if unsaved.files > 0 || !complete {
             return Ok(lost(session, worker, unsaved, complete));
         }
@@ -71,8 +73,9 @@ where
         session.facts.idle_limit_reached = true;
         let reason = format!(
             "nothing on worker {} is the only copy, and it is out of service; the instance is taken away before all its \
-             clients can know",
-            worker.host
+             clients can know{}",
+            worker.host,
+            broken_before(&broken)
         );
         Ok(Step::Done(DrainOutcome::Drained, reason))
     }

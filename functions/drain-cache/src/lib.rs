@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidegate_domain::cache::{
-    Idle, IdleWait, Pass, Phase, Progress, RateMemory, Totals, UnderStores, Worker, WorkerLoad, next_phase,
+    Idle, IdleWait, Losses, Pass, Phase, Progress, RateMemory, Totals, Worker, WorkerLoad, next_phase,
 };
 use tidegate_domain::claim::taken_over;
 use tidegate_domain::deadline::retry_after_seconds;
@@ -80,6 +80,13 @@ pub struct Facts {
     /// So many more could not be saved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub more_unsaved_files: Option<u64>,
+    /// Files that were broken before this drain, the largest first, as many as there is room for: some of their blocks are
+    /// on no worker in service and in no under store.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub broken_files: Vec<String>,
+    /// So many more were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub more_broken_files: Option<u64>,
     /// The worker never looked idle, and went after its limit.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub idle_limit_reached: bool,
@@ -96,6 +103,13 @@ impl Facts {
         self.files_left = pass.unsafe_files;
         self.bytes_left = pass.unsafe_bytes;
         self.named_files.clone_from(&pass.named);
+        self.found_broken(&pass.broken);
+    }
+
+    fn found_broken(&mut self, broken: &Losses) {
+        self.broken_files = broken.lines();
+        let more = broken.more();
+        self.more_broken_files = (more > 0).then_some(more);
     }
 }
 
@@ -285,8 +299,9 @@ where
         }
         session.facts.idle_limit_reached = session.progress.idle_limit_reached;
         let reason = format!(
-            "nothing on worker {} is the only copy, and it is out of service",
-            worker.host
+            "nothing on worker {} is the only copy, and it is out of service{}",
+            worker.host,
+            broken_before(&pass.broken)
         );
         Ok(Step::Done(DrainOutcome::Drained, reason))
     }
@@ -318,6 +333,15 @@ where
     }
 }
 
+/// The end of a sentence where files were broken before.
+fn broken_before(broken: &Losses) -> String {
+    if broken.files == 0 {
+        String::new()
+    } else {
+        format!("; {} were broken before this drain", broken.told())
+    }
+}
+
 fn unsafe_files(pass: &Pass, worker: &Worker) -> String {
     format!(
         "{} files ({} bytes) on worker {} are not safe yet, such as {}",
@@ -331,7 +355,7 @@ fn unsafe_files(pass: &Pass, worker: &Worker) -> String {
 impl<Cluster, Master, Workers, C> Serve for DrainCache<Cluster, Master, Workers, C>
 where
     Cluster: Nodes + Pods + RateMemory,
-    Master: CacheMaster + WorkerReport + UnderStores,
+    Master: CacheMaster + WorkerReport,
     Workers: CacheWorker,
     C: Clock,
 {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tidegate_domain::cache::{
-    Forecast, Found, Pass, Phase, Progress, Rate, RateMemory, Surroundings, UnderStores, Worker, WorkerState,
+    Forecast, Found, Holder, Pass, Phase, Progress, Rate, RateMemory, Surroundings, Worker, WorkerState,
     forecast, judge, next_phase,
 };
 use tidegate_domain::error::Result;
@@ -15,7 +15,7 @@ use tidegate_domain::ports::{CacheMaster, CacheWorker, Clock, Nodes, Pods, Worke
 use tidegate_lambda::Call;
 
 use super::DrainCache;
-use super::saving::{CALLS_AT_A_TIME, PAGE};
+use super::saving::{CALLS_AT_A_TIME, PAGE, note_broken};
 
 /// What a plan answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -30,6 +30,12 @@ pub struct Planned {
     /// What a drain would come to; none where there is nothing to drain, or it cannot be seen.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub forecast: Option<Forecast>,
+    /// Files that were broken before, the largest first, as many as there is room for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub broken_files: Vec<String>,
+    /// So many more were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub more_broken_files: Option<u64>,
     /// For the next call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
@@ -44,7 +50,7 @@ impl Planned {
 impl<Cluster, Master, Workers, C> DrainCache<Cluster, Master, Workers, C>
 where
     Cluster: Nodes + Pods + RateMemory,
-    Master: CacheMaster + WorkerReport + UnderStores,
+    Master: CacheMaster + WorkerReport,
     Workers: CacheWorker,
     C: Clock,
 {
@@ -88,8 +94,7 @@ where
         worker: &Worker,
     ) -> Result<Answer<DrainOutcome, Planned>> {
         let ends = self.clock.now() + Duration::from_secs(self.watch_seconds.into());
-        let blacklist = self.master.persistence_blacklist().await?;
-        let mounts = self.master.mounts().await?;
+        let stores = self.master.stores().await?;
         let (mut pass, mut found): (Pass, Found) = (
             progress.pass.take().unwrap_or_default(),
             progress.found.take().unwrap_or_default(),
@@ -103,9 +108,9 @@ where
             let unpersisted: Vec<_> = page.files.iter().filter(|file| !file.persisted).collect();
             for some in unpersisted.chunks(CALLS_AT_A_TIME) {
                 for (file, state) in some.iter().zip(self.states(some).await?) {
-                    let need = judge(state.as_ref(), &worker.host, &blacklist);
-                    let bytes = state.map_or(0, |state| state.length);
-                    found.note(&file.path, bytes, need, &mounts);
+                    let verdict = judge(state.as_ref(), Holder::of(worker, Some(&file.blocks)), &stores);
+                    note_broken(&mut pass, &file.path, state.as_ref(), &verdict);
+                    found.note(state.map_or(0, |state| state.length), &verdict);
                 }
             }
             pass.page(&page);
@@ -124,6 +129,8 @@ where
         let (forecast, plan) = forecast(&found, surroundings);
         planned.plan = plan;
         planned.forecast = Some(forecast);
+        planned.broken_files = pass.broken.lines();
+        planned.more_broken_files = (pass.broken.more() > 0).then_some(pass.broken.more());
         Ok(planned.answer())
     }
 

@@ -2,9 +2,11 @@
 //! counts are kept, so that a worker with a million files needs no more memory than one with ten.
 
 use futures::{StreamExt, TryStreamExt, stream};
-use tidegate_domain::cache::{FileState, MOST_PENDING, Need, Pass, Pending, Worker, WorkerFile, judge, near};
+use tidegate_domain::cache::{
+    FileState, HeldBlock, Holder, MOST_PENDING, Need, Pass, Pending, Verdict, Worker, WorkerFile, judge, near,
+};
 use tidegate_domain::error::Result;
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock};
+use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock, Copied};
 
 use super::{BETWEEN_LOOKS, DrainCache, Session};
 
@@ -28,9 +30,9 @@ impl<Cluster, Master: CacheMaster, Workers: CacheWorker, C: Clock> DrainCache<Cl
     /// Goes through the files of a worker, from where the last pass stopped, and asks for what saves them.
     pub(super) async fn pass(&self, session: &mut Session, worker: &Worker) -> Result<Passed> {
         let mut pass = session.progress.pass.take().unwrap_or_default();
-        let blacklist = self.master.persistence_blacklist().await?;
+        let stores = self.master.stores().await?;
         if near(session.call.frame.deadline, self.clock.now()) {
-            return self.hurried_pass(session, pass, worker, &blacklist).await;
+            return self.hurried_pass(session, pass, worker, &stores).await;
         }
         loop {
             let Some(page) = self.workers.files(worker, pass.offset, PAGE).await? else {
@@ -40,9 +42,9 @@ impl<Cluster, Master: CacheMaster, Workers: CacheWorker, C: Clock> DrainCache<Cl
             // A few at a time: asking may have to wait, and a file that was persisted meanwhile would be written again.
             for some in unpersisted.chunks(CALLS_AT_A_TIME) {
                 for (file, state) in some.iter().zip(self.states(some).await?) {
-                    let need = judge(state.as_ref(), &worker.host, &blacklist);
-                    self.meet(session, &mut pass, worker, &file.path, state.as_ref(), need)
-                        .await?;
+                    let verdict = judge(state.as_ref(), Holder::of(worker, Some(&file.blocks)), &stores);
+                    note_broken(&mut pass, &file.path, state.as_ref(), &verdict);
+                    self.meet(session, &mut pass, worker, file, &verdict).await?;
                 }
             }
             pass.page(&page);
@@ -73,48 +75,57 @@ impl<Cluster, Master: CacheMaster, Workers: CacheWorker, C: Clock> DrainCache<Cl
         session: &mut Session,
         pass: &mut Pass,
         worker: &Worker,
-        path: &str,
-        state: Option<&FileState>,
-        need: Need,
+        file: &WorkerFile,
+        verdict: &Verdict,
     ) -> Result<()> {
-        let bytes = state.map_or(0, |state| state.length);
-        let Some(what) = missing(need) else {
+        let Some(what) = missing(verdict.need) else {
             return Ok(());
         };
-        pass.needs(path, bytes, what);
-        let asked_already = |pending: &Pending| pending.path == path;
-        if need == Need::Completion || session.progress.pending.iter().any(asked_already) {
-            return Ok(());
+        let asked_already = |pending: &Pending| pending.path == file.path;
+        let asked = verdict.need == Need::Completion || session.progress.pending.iter().any(asked_already);
+        let mut refused = None;
+        if !asked && self.await_room(session, worker).await? {
+            refused = self
+                .ask(session, worker, &file.path, verdict, Some(&file.blocks))
+                .await?;
         }
-        if !self.await_room(session, worker).await? {
-            return Ok(());
+        match refused {
+            // What is left of a broken file is of no use to anybody who waits for it.
+            Some(_) if verdict.broken.is_some() => {}
+            Some(why) => pass.needs(&file.path, verdict.bytes, &format!("{what}: {why}")),
+            None => pass.needs(&file.path, verdict.bytes, what),
         }
-        self.ask(session, worker, path, bytes, need).await
+        Ok(())
     }
 
-    /// Asks for what a file needs.
+    /// Asks for what a file needs; answers why it cannot be had, where no other worker can take it.
     pub(super) async fn ask(
         &self,
         session: &mut Session,
         worker: &Worker,
         path: &str,
-        bytes: u64,
-        need: Need,
-    ) -> Result<()> {
-        let asked = match need {
-            Need::Persist => self.master.persist(path).await?,
-            Need::Copy => self.master.copy(path, worker).await?,
-            Need::Nothing | Need::Completion => return Ok(()),
+        verdict: &Verdict,
+        listed: Option<&[HeldBlock]>,
+    ) -> Result<Option<String>> {
+        let asked = match verdict.need {
+            Need::Persist => self.master.persist(path).await? == Changed::Done,
+            Need::Copy => match self.master.copy(path, worker, listed).await? {
+                Copied::Asked => true,
+                Copied::Nothing => false,
+                Copied::NoTarget(why) => return Ok(Some(why)),
+            },
+            Need::Nothing | Need::Completion => false,
         };
-        if asked == Changed::Done {
+        if asked {
             session.progress.asked(Pending {
                 path: path.to_owned(),
-                bytes,
+                bytes: verdict.bytes,
                 asked_at: self.clock.now(),
-                copy: need == Need::Copy,
+                copy: verdict.need == Need::Copy,
+                without_copy: verdict.without_copy,
             });
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Waits until one more file may be asked for; answers no where the call's time is up before. As soon as one is
@@ -151,7 +162,8 @@ impl<Cluster, Master: CacheMaster, Workers: CacheWorker, C: Clock> DrainCache<Cl
             .await?;
         for (pending, state) in pending.into_iter().zip(states) {
             let Some(state) = state else { continue };
-            let saved = state.persisted || pending.copy && state.complete_without(&worker.host);
+            let copied = || state.without_another(&worker.host) <= pending.without_copy;
+            let saved = state.persisted || pending.copy && copied();
             if saved {
                 session.progress.saved(&pending, now);
             } else if !pending.stale(now) {
@@ -159,6 +171,14 @@ impl<Cluster, Master: CacheMaster, Workers: CacheWorker, C: Clock> DrainCache<Cl
             }
         }
         Ok(())
+    }
+}
+
+/// Notes a file that was broken before.
+pub(super) fn note_broken(pass: &mut Pass, path: &str, state: Option<&FileState>, verdict: &Verdict) {
+    if let Some(broken) = verdict.broken {
+        let bytes = state.map_or(0, |state| state.length);
+        pass.broken.note(path, bytes, &broken.to_string());
     }
 }
 

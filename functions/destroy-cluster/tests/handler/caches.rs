@@ -1,12 +1,10 @@
 //! The caches of the small world.
 
-use std::collections::BTreeMap;
-
 use tidegate_domain::cache::{
-    FileState, UnderStores, Worker, WorkerFile, WorkerFilePage, WorkerLoad, WorkerState,
+    Block, FileState, HeldBlock, Stores, Worker, WorkerFile, WorkerFilePage, WorkerLoad, WorkerState,
 };
 use tidegate_domain::error::{Error, ErrorName, Result};
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, WorkerReport};
+use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Copied, WorkerReport};
 
 use crate::world::{File, ONE, World};
 
@@ -40,12 +38,6 @@ impl WorkerReport for World {
     }
 }
 
-impl UnderStores for World {
-    async fn mounts(&self) -> Result<BTreeMap<String, bool>> {
-        Ok([("/".to_owned(), false)].into())
-    }
-}
-
 impl CacheMaster for World {
     async fn worker(&self, _: &str) -> Result<Option<Worker>> {
         panic!("not asked for")
@@ -66,13 +58,23 @@ impl CacheMaster for World {
                 persisted: file.persisted,
                 persisting: false,
                 folder: false,
-                block_hosts: vec![file.hosts.iter().filter(live).map(ToString::to_string).collect()],
+                blocks: vec![Block {
+                    id: 1,
+                    bytes: 10,
+                    hosts: file.hosts.iter().filter(live).map(ToString::to_string).collect(),
+                    known: true,
+                }],
+                ..FileState::default()
             }
         }))
     }
 
-    async fn persistence_blacklist(&self) -> Result<Vec<String>> {
-        Ok(vec!["_temporary".into()])
+    async fn stores(&self) -> Result<Stores> {
+        Ok(Stores {
+            blacklist: vec!["_temporary".into()],
+            mounts: [("/".to_owned(), false)].into(),
+            stalled: false,
+        })
     }
 
     async fn persist(&self, path: &str) -> Result<Changed> {
@@ -84,7 +86,7 @@ impl CacheMaster for World {
         Ok(Changed::Done)
     }
 
-    async fn copy(&self, _: &str, _: &Worker) -> Result<Changed> {
+    async fn copy(&self, _: &str, _: &Worker, _: Option<&[HeldBlock]>) -> Result<Copied> {
         panic!("there is no other worker to copy to")
     }
 
@@ -120,6 +122,8 @@ impl CacheWorker for World {
             .map(|(path, file)| WorkerFile {
                 path: path.clone(),
                 persisted: file.persisted,
+                blocks: vec![HeldBlock { id: 1, bytes: 10 }],
+                ..WorkerFile::default()
             })
             .collect();
         Ok(Some(WorkerFilePage {

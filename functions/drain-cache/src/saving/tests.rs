@@ -7,10 +7,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 use tidegate_domain::cache::{
-    FileState, IdleWait, MOST_PENDING, Worker, WorkerFile, WorkerFilePage, WorkerLoad, WorkerState,
+    Block, FileState, HeldBlock, IdleWait, MOST_PENDING, Stores, Worker, WorkerFile, WorkerFilePage,
+    WorkerLoad, WorkerState,
 };
 use tidegate_domain::error::{Error, ErrorName, Result};
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock};
+use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock, Copied};
 use tidegate_lambda::Call;
 
 use super::Passed;
@@ -81,12 +82,21 @@ impl CacheMaster for &Alluxio {
             persisted: self.saved.borrow()[Alluxio::number(path)],
             persisting: false,
             folder: false,
-            block_hosts: vec![vec![HERE.to_owned()]],
+            blocks: vec![Block {
+                id: 1,
+                bytes: 1,
+                hosts: vec![HERE.to_owned()],
+                known: true,
+            }],
+            ..FileState::default()
         }))
     }
 
-    async fn persistence_blacklist(&self) -> Result<Vec<String>> {
-        Ok(Vec::new())
+    async fn stores(&self) -> Result<Stores> {
+        Ok(Stores {
+            mounts: [("/".to_owned(), false)].into(),
+            ..Stores::default()
+        })
     }
 
     async fn persist(&self, path: &str) -> Result<Changed> {
@@ -98,7 +108,7 @@ impl CacheMaster for &Alluxio {
         Ok(Changed::Done)
     }
 
-    async fn copy(&self, _: &str, _: &Worker) -> Result<Changed> {
+    async fn copy(&self, _: &str, _: &Worker, _: Option<&[HeldBlock]>) -> Result<Copied> {
         not_asked()
     }
 
@@ -116,6 +126,7 @@ impl CacheWorker for &Alluxio {
             .map(|number| WorkerFile {
                 path: format!("/file-{number}"),
                 persisted: saved[number],
+                ..WorkerFile::default()
             })
             .collect();
         Ok(Some(WorkerFilePage {

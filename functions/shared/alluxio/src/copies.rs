@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use tidegate_domain::cache::{Worker, WorkerState};
+use tidegate_domain::cache::{Block, Worker, WorkerState};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
@@ -19,7 +19,6 @@ use crate::error::Failure;
 use crate::login::Login;
 use crate::proto::block::CacheRequest;
 use crate::proto::block::block_worker_client::BlockWorkerClient;
-use crate::proto::file::FileInfo;
 
 /// So many blocks of a file go to the same worker before the next one is taken: a file of one block makes one
 /// connection, a file of a thousand does not fill a worker.
@@ -31,31 +30,6 @@ const MOST_FAILURES: usize = 3;
 const LIST_LIMIT: Duration = Duration::from_secs(10);
 /// So many connections to workers are kept.
 const MOST_CONNECTIONS: usize = 16;
-
-/// A block to copy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Block {
-    id: i64,
-    bytes: u64,
-}
-
-/// The blocks of a file that no worker in service other than that host has.
-pub(crate) fn missing_without(info: &FileInfo, host: &str) -> Vec<Block> {
-    let blocks = info
-        .file_block_infos
-        .iter()
-        .filter_map(|block| block.block_info.as_ref());
-    blocks
-        .filter(|block| {
-            let mut hosts = block.locations.iter().filter_map(|at| at.worker_address.as_ref());
-            !hosts.any(|address| address.host() != host)
-        })
-        .map(|block| Block {
-            id: block.block_id(),
-            bytes: u64::try_from(block.length()).unwrap_or_default(),
-        })
-        .collect()
-}
 
 /// Workers that may take copies.
 #[derive(Clone, Debug)]
@@ -127,7 +101,7 @@ impl Copies {
     /// They do it in the background. A worker that does not answer is taken out of `targets`.
     pub(crate) async fn ask(
         &self,
-        blocks: &[Block],
+        blocks: &[&Block],
         from: &Worker,
         targets: &mut Targets,
     ) -> Result<bool, Failure> {
@@ -158,7 +132,7 @@ impl Copies {
         Ok(true)
     }
 
-    async fn ask_one(&self, blocks: &[Block], from: &Worker, target: &Worker) -> Result<(), Failure> {
+    async fn ask_one(&self, blocks: &[&Block], from: &Worker, target: &Worker) -> Result<(), Failure> {
         let connection = self.connection(target).await?;
         for block in blocks {
             let request = CacheRequest {
@@ -201,8 +175,6 @@ impl Copies {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::file::FileBlockInfo;
-    use crate::proto::{BlockInfo, BlockLocation, WorkerNetAddress};
 
     fn worker(host: &str, free: u64) -> Worker {
         Worker {
@@ -263,32 +235,5 @@ mod tests {
         targets.remove("a");
         assert_eq!(taken(&mut targets, 20).as_deref(), Some("b"));
         assert_eq!(taken(&mut targets, 20).as_deref(), Some("b"));
-    }
-
-    #[test]
-    fn only_blocks_that_nobody_else_in_service_has_are_copied() {
-        let block = |id, hosts: &[&str]| FileBlockInfo {
-            block_info: Some(BlockInfo {
-                block_id: Some(id),
-                length: Some(7),
-                locations: hosts
-                    .iter()
-                    .map(|host| BlockLocation {
-                        worker_address: Some(WorkerNetAddress {
-                            host: Some((*host).to_owned()),
-                            ..WorkerNetAddress::default()
-                        }),
-                    })
-                    .collect(),
-            }),
-        };
-        let info = FileInfo {
-            file_block_infos: vec![block(1, &["here"]), block(2, &["here", "a"]), block(3, &[])],
-            ..FileInfo::default()
-        };
-        assert_eq!(
-            missing_without(&info, "here"),
-            [Block { id: 1, bytes: 7 }, Block { id: 3, bytes: 7 }]
-        );
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::cache::{FileState, Worker, WorkerFilePage, WorkerLoad};
+use crate::cache::{FileState, HeldBlock, Stores, Worker, WorkerFilePage, WorkerLoad};
 use crate::disks::Disk;
 use crate::error::Result;
 use crate::node::{Node, NodeChange, Pod, Volume};
@@ -115,6 +115,17 @@ pub enum Eviction {
     Throttled,
 }
 
+/// The answer to a wish for copies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Copied {
+    /// They are being made.
+    Asked,
+    /// There is no such file, or nothing of it to copy (any more).
+    Nothing,
+    /// No other worker can take them, and why.
+    NoTarget(String),
+}
+
 /// Nodes. One node is found by a selector, never by listing the cluster.
 pub trait Nodes {
     /// The node of an instance, by [`crate::names::INSTANCE_ID_LABEL`], or among the nodes of its type and zone
@@ -194,15 +205,15 @@ pub trait CacheMaster {
     async fn lost_storage(&self, host: &str) -> Result<Vec<String>>;
     /// A file's state; none where there is no such file (any more).
     async fn file(&self, path: &str) -> Result<Option<FileState>>;
-    /// Substrings of paths that the master never persists (`alluxio.master.persistence.blacklist`).
-    async fn persistence_blacklist(&self) -> Result<Vec<String>>;
+    /// What it writes to its under stores.
+    async fn stores(&self) -> Result<Stores>;
     /// Asks for the file to be written to its under store. `Gone`: no such file; `Conflict`: it is still being
     /// written.
     async fn persist(&self, path: &str) -> Result<Changed>;
     /// Asks for copies on other workers of the blocks that only this worker has, whether it is in service or not, as
-    /// long as it answers. They are made in the background, and the next [`CacheMaster::file`] shows them. `Gone`: no
-    /// such file; `Conflict`: it is still being written, or no other worker is in service.
-    async fn copy(&self, path: &str, from: &Worker) -> Result<Changed>;
+    /// long as it answers; `listed` are the file's blocks that it lists itself, where it was asked. They are made in the
+    /// background, and the next [`CacheMaster::file`] shows them.
+    async fn copy(&self, path: &str, from: &Worker, listed: Option<&[HeldBlock]>) -> Result<Copied>;
     /// Takes the worker out of service, so that it may register again later. Moves no data. Idempotent. `Conflict`:
     /// it is just registering.
     async fn decommission(&self, worker: &Worker) -> Result<Changed>;

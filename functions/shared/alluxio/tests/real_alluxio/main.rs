@@ -12,9 +12,11 @@ use std::time::{Duration, Instant};
 
 use tidegate_alluxio::{AlluxioMaster, AlluxioWorkers, Login};
 use tidegate_domain::bootstrap::{MasterRole, MasterRoles};
-use tidegate_domain::cache::{UnderStores, Worker, WorkerState};
+use tidegate_domain::cache::{FileState, Worker, WorkerState};
 use tidegate_domain::error::{ErrorName, Result};
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, MasterPlace, MasterPlaces, WorkerReport};
+use tidegate_domain::ports::{
+    CacheMaster, CacheWorker, Changed, Copied, MasterPlace, MasterPlaces, WorkerReport,
+};
 
 use processes::{TIER_BYTES, TestMaster, TestWorker};
 use world::{ADMINISTRATOR, World, all_files, eventually, path, status};
@@ -24,6 +26,10 @@ const START_SECONDS: u64 = 90;
 /// A persist of a small file takes 2 to 4 s; a minute more where the job master gives it to a job worker that has just ended,
 /// as those of other tests have.
 const SAVE_SECONDS: u64 = 150;
+
+fn block_hosts(file: &FileState) -> Vec<Vec<String>> {
+    file.blocks.iter().map(|block| block.hosts.clone()).collect()
+}
 
 async fn registered(master: &AlluxioMaster, host: &str) -> Worker {
     eventually(
@@ -123,15 +129,15 @@ async fn without_any_primary_the_cache_is_unavailable_and_every_master_is_named(
 #[ignore = "needs the local world"]
 async fn the_blacklist_is_the_one_that_the_master_persists_by() {
     let world = World::running();
-    let blacklist = world.master().persistence_blacklist().await.expect("a list");
-    assert_eq!(blacklist, [".staging", "_temporary", ".tmp", "_delta_log"]);
+    let stores = world.master().stores().await.expect("an answer");
+    assert_eq!(stores.blacklist, [".staging", "_temporary", ".tmp", "_delta_log"]);
 }
 
 #[tokio::test]
 #[ignore = "needs the local world"]
 async fn the_root_is_mounted_and_takes_writes() {
     let world = World::running();
-    let mounts = world.master().mounts().await.expect("mounts");
+    let mounts = world.master().stores().await.expect("an answer").mounts;
     assert_eq!(mounts.get("/"), Some(&false), "{mounts:?}");
 }
 
@@ -264,7 +270,7 @@ async fn what_is_on_a_worker_is_listed_page_by_page_under_its_own_name() {
             (file.as_str(), 1000, true)
         );
         assert_eq!(
-            (state.persisted, state.block_hosts),
+            (state.persisted, block_hosts(&state)),
             (persisted, vec![vec![test.host.clone()]]),
             "{file}"
         );
@@ -332,7 +338,7 @@ async fn a_file_that_is_never_persisted_gets_its_copy_on_another_worker() {
     world.write(&file, "MUST_CACHE", &here.host, 1000).await;
 
     assert_eq!(master.persist(&file).await, Ok(Changed::Done));
-    assert_eq!(master.copy(&file, &worker).await, Ok(Changed::Done));
+    assert_eq!(master.copy(&file, &worker, None).await, Ok(Copied::Asked));
     let state = eventually("the file has a copy elsewhere", SAVE_SECONDS, async || {
         let state = status(&master, &file).await;
         state.complete_without(&here.host).then_some(state)
@@ -340,7 +346,7 @@ async fn a_file_that_is_never_persisted_gets_its_copy_on_another_worker() {
     .await;
     assert!(!state.persisted, "{state:?}");
     world.delete(&file).await;
-    assert_eq!(master.copy(&file, &worker).await, Ok(Changed::Gone));
+    assert_eq!(master.copy(&file, &worker, None).await, Ok(Copied::Nothing));
 }
 
 #[tokio::test]
@@ -355,9 +361,9 @@ async fn the_only_copy_on_a_worker_out_of_service_is_copied_to_one_in_service_an
     let file = path("raced");
     world.write(&file, "MUST_CACHE", &here.host, 1000).await;
     assert_eq!(master.decommission(&worker).await, Ok(Changed::Done));
-    assert_eq!(status(&master, &file).await.block_hosts, [Vec::<String>::new()]);
+    assert_eq!(block_hosts(&status(&master, &file).await), [Vec::<String>::new()]);
 
-    assert_eq!(master.copy(&file, &worker).await, Ok(Changed::Done));
+    assert_eq!(master.copy(&file, &worker, None).await, Ok(Copied::Asked));
     eventually("the file has a copy elsewhere", SAVE_SECONDS, async || {
         status(&master, &file)
             .await
@@ -393,12 +399,12 @@ async fn a_decommissioned_worker_is_out_of_service_lists_its_files_and_may_come_
         assert_eq!(seen.state, WorkerState::Decommissioned);
     }
     assert_eq!(all_files(&worker, 100).await.len(), 1);
-    assert_eq!(status(&master, &file).await.block_hosts, [Vec::<String>::new()]);
+    assert_eq!(block_hosts(&status(&master, &file).await), [Vec::<String>::new()]);
 
     test.restart();
     registered(&master, &test.host).await;
     eventually("the file is on its worker again", START_SECONDS, async || {
-        (status(&master, &file).await.block_hosts == [vec![test.host.clone()]]).then_some(())
+        (block_hosts(&status(&master, &file).await) == [vec![test.host.clone()]]).then_some(())
     })
     .await;
     let other = Worker {

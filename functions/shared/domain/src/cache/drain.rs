@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Found, Hurry, Waiting, Worker, WorkerFilePage, WorkerLoad, WorkerState};
+use super::{Found, Hurry, Losses, Waiting, Worker, WorkerFilePage, WorkerLoad, WorkerState};
 use crate::node::{Node, Pod};
 
 /// So many passes in a row must find nothing before the worker is taken out of service.
@@ -98,6 +98,9 @@ pub struct Pending {
     pub asked_at: Timestamp,
     /// A copy on another worker was asked.
     pub copy: bool,
+    /// Blocks that have no copy on another worker even then.
+    #[serde(default)]
+    pub without_copy: u64,
 }
 
 impl Pending {
@@ -125,6 +128,8 @@ pub struct Pass {
     pub unsafe_bytes: u64,
     /// The first of them, each with what it needs.
     pub named: Vec<String>,
+    /// Files that were broken before this drain. They are no reason to stay.
+    pub broken: Losses,
 }
 
 impl Pass {
@@ -139,6 +144,7 @@ impl Pass {
         self.offset = (self.offset + page.looked).saturating_sub(gone);
         self.total = page.total;
         self.unnamed_files += page.looked.saturating_sub(page.files.len() as u64);
+        self.broken.tidy();
     }
 
     /// Whether every file has been looked at; the page is the last one noted.

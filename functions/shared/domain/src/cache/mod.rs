@@ -3,6 +3,7 @@
 mod drain;
 mod file;
 mod forecast;
+mod losses;
 mod order;
 mod unsaved;
 
@@ -10,9 +11,10 @@ pub use drain::{
     CLEAN_PASSES, Idle, IdleWait, MOST_NAMED, MOST_PENDING, Pass, Pending, Phase, Progress, Totals,
     next_phase,
 };
-pub use file::{FileState, Need, judge};
-pub(crate) use forecast::writable;
-pub use forecast::{Amount, Forecast, Found, Rate, RateMemory, Surroundings, UnderStores, forecast};
+pub(crate) use file::broken;
+pub use file::{Block, Broken, FileState, HeldBlock, Holder, Need, Stores, Verdict, judge};
+pub use forecast::{Amount, Forecast, Found, Rate, RateMemory, Surroundings, forecast};
+pub use losses::{Loss, Losses, MOST_LOSSES_BYTES};
 pub use order::{Hurry, MOST_CARRIED, MOST_WAITING, Waiting, last_moment, near, next_turn, prune};
 pub use unsaved::{MOST_LISTED_BYTES, Unsaved};
 
@@ -53,12 +55,16 @@ pub enum WorkerState {
 }
 
 /// A file that has blocks on a worker, as the worker tells it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WorkerFile {
     /// Its path.
     pub path: String,
     /// Whether the worker's view says `PERSISTED`: such a file needs no further look.
     pub persisted: bool,
+    /// Whether the file is pinned: its blocks may not be freed.
+    pub pinned: bool,
+    /// Those of its blocks that are on this worker.
+    pub blocks: Vec<HeldBlock>,
 }
 
 /// A page of a worker's files.

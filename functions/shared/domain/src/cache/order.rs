@@ -171,6 +171,7 @@ mod tests {
             bytes,
             asked_at: Timestamp::UNIX_EPOCH,
             copy: false,
+            without_copy: 0,
         }
     }
 

@@ -1,8 +1,6 @@
 //! What becomes of one file when every cache goes: there is no elsewhere, so it is in the under store or lost.
 
-use std::collections::BTreeMap;
-
-use crate::cache::{FileState, writable};
+use crate::cache::{FileState, Stores};
 
 /// What becomes of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,20 +15,14 @@ pub enum Fate {
     Never(&'static str),
 }
 
-/// What becomes of a file. `blacklist` are the substrings of paths that the master never persists; `mounts` the mount
-/// points, and whether each is read-only.
+/// What becomes of a file.
 #[must_use]
-pub fn fate(file: Option<&FileState>, blacklist: &[String], mounts: &BTreeMap<String, bool>) -> Fate {
-    let Some(file) = file else { return Fate::Safe };
-    if file.folder || file.persisted || (file.completed && file.length == 0 && file.block_hosts.is_empty()) {
+pub fn fate(file: Option<&FileState>, stores: &Stores) -> Fate {
+    let Some(file) = file.filter(|file| !file.holds_nothing()) else {
         return Fate::Safe;
-    }
-    let listed = |part: &String| !part.is_empty() && file.path.contains(part.as_str());
-    if blacklist.iter().any(listed) {
-        return Fate::Never("never persisted: its path is on Alluxio's blacklist");
-    }
-    if !writable(&file.path, mounts) {
-        return Fate::Never("its under store takes no writes");
+    };
+    if let Some(why) = stores.refusal(&file.path) {
+        return Fate::Never(why);
     }
     if !file.completed {
         return Fate::NotYet("still being written");
@@ -45,6 +37,16 @@ pub fn fate(file: Option<&FileState>, blacklist: &[String], mounts: &BTreeMap<St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::Block;
+
+    fn on(hosts: &[&str]) -> Block {
+        Block {
+            id: 1,
+            bytes: 10,
+            hosts: hosts.iter().map(ToString::to_string).collect(),
+            known: true,
+        }
+    }
 
     fn file(path: &str) -> FileState {
         FileState {
@@ -54,13 +56,18 @@ mod tests {
             persisted: false,
             persisting: false,
             folder: false,
-            block_hosts: vec![vec!["10.0.1.7".to_owned()]],
+            blocks: vec![on(&["10.0.1.7"])],
+            ..FileState::default()
         }
     }
 
     fn of(file: &FileState) -> Fate {
-        let mounts = [("/".to_owned(), false), ("/archive".to_owned(), true)].into();
-        fate(Some(file), &["_temporary".to_owned(), String::new()], &mounts)
+        let stores = Stores {
+            blacklist: vec!["_temporary".to_owned(), String::new()],
+            mounts: [("/".to_owned(), false), ("/archive".to_owned(), true)].into(),
+            stalled: false,
+        };
+        fate(Some(file), &stores)
     }
 
     #[test]
@@ -71,12 +78,12 @@ mod tests {
         };
         let empty = FileState {
             length: 0,
-            block_hosts: Vec::new(),
+            blocks: Vec::new(),
             ..file("/_SUCCESS")
         };
         assert_eq!(of(&persisted), Fate::Safe);
         assert_eq!(of(&empty), Fate::Safe);
-        assert_eq!(fate(None, &[], &BTreeMap::new()), Fate::Safe);
+        assert_eq!(fate(None, &Stores::default()), Fate::Safe);
     }
 
     #[test]
@@ -87,7 +94,7 @@ mod tests {
     #[test]
     fn a_copy_on_another_worker_saves_nothing_when_all_go() {
         let copied = FileState {
-            block_hosts: vec![vec!["10.0.1.7".to_owned(), "10.0.1.8".to_owned()]],
+            blocks: vec![on(&["10.0.1.7", "10.0.1.8"])],
             ..file("/job/_temporary/a")
         };
         assert!(matches!(of(&copied), Fate::Never(why) if why.contains("blacklist")));
@@ -106,7 +113,7 @@ mod tests {
         };
         assert!(matches!(of(&open), Fate::NotYet(why) if why.contains("being written")));
         let unreadable = FileState {
-            block_hosts: vec![vec![]],
+            blocks: vec![on(&[])],
             ..file("/a")
         };
         assert!(matches!(of(&unreadable), Fate::NotYet(why) if why.contains("no worker in service")));

@@ -2,7 +2,6 @@
 
 mod caches;
 mod fate;
-mod losses;
 mod nodes;
 mod objects;
 mod ports;
@@ -13,7 +12,6 @@ mod volumes;
 
 pub use caches::{Caches, WorkerPod, caches};
 pub use fate::{Fate, fate};
-pub use losses::{Loss, Losses};
 pub use nodes::release;
 pub use objects::{
     claims_of, destroying_since, foreign, is_autoscaler, is_ours, losses, mark, next, recorded, waiting,

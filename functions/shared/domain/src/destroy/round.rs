@@ -6,8 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::fate::Fate;
-use super::losses::Losses;
-use crate::cache::{Amount, CLEAN_PASSES, FileState, Pass, Pending, Totals};
+use crate::cache::{Amount, CLEAN_PASSES, FileState, Losses, Pass, Pending, Totals};
 
 /// One look through the files of all caches.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,7 +75,11 @@ impl Round {
 /// Whether a file is counted at that host: a file with blocks on several is counted at the first of those that go.
 #[must_use]
 pub fn counted_at(file: &FileState, host: &str, goes: impl Fn(&str) -> bool) -> bool {
-    let holders = file.block_hosts.iter().flatten().map(String::as_str);
+    let holders = file
+        .blocks
+        .iter()
+        .flat_map(|block| &block.hosts)
+        .map(String::as_str);
     holders
         .filter(|holder| goes(holder))
         .min()
@@ -140,6 +143,15 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::Block;
+
+    fn on(hosts: &[&str]) -> Block {
+        Block {
+            hosts: hosts.iter().map(ToString::to_string).collect(),
+            known: true,
+            ..Block::default()
+        }
+    }
 
     fn round(fates: &[Fate]) -> Round {
         let mut round = Round::default();
@@ -188,7 +200,8 @@ mod tests {
             persisted: false,
             persisting: false,
             folder: false,
-            block_hosts: vec![vec!["c".into(), "b".into()], vec!["a".into()]],
+            blocks: vec![on(&["c", "b"]), on(&["a"])],
+            ..FileState::default()
         };
         let goes = |host: &str| host != "a";
         let counted: Vec<_> = ["a", "b", "c"]
@@ -197,7 +210,7 @@ mod tests {
             .collect();
         assert_eq!(counted, ["b"]);
         let nowhere = FileState {
-            block_hosts: vec![vec![]],
+            blocks: vec![on(&[])],
             ..file
         };
         assert!(counted_at(&nowhere, "c", goes), "whoever holds it tells of it");

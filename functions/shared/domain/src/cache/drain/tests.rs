@@ -90,6 +90,7 @@ fn page(looked: u64, total: u64) -> WorkerFilePage {
     let file = |index| WorkerFile {
         path: format!("/f{index}"),
         persisted: true,
+        ..WorkerFile::default()
     };
     WorkerFilePage {
         total,
@@ -140,6 +141,7 @@ fn a_large_file_gets_the_time_to_be_written_before_it_is_asked_for_again() {
         bytes,
         asked_at: at(0),
         copy: false,
+        without_copy: 0,
     };
     assert!(!pending(1).stale(at(59)) && pending(1).stale(at(60)));
     assert!(!pending(6_000_000_000).stale(at(659)) && pending(6_000_000_000).stale(at(660)));
@@ -172,6 +174,7 @@ fn what_is_carried_between_calls_stays_far_below_what_an_execution_may_hold() {
         bytes: u64::MAX,
         asked_at: at(0),
         copy: false,
+        without_copy: 0,
     };
     let waiting = Waiting {
         path: "/".repeat(512),
@@ -243,6 +246,7 @@ fn the_rate_is_the_highest_at_which_a_file_of_some_size_was_written() {
         bytes,
         asked_at: at(asked_at),
         copy: false,
+        without_copy: 0,
     };
     let mut progress = Progress::default();
     let rate = |progress: &Progress| progress.hurry(at(100), at(40));
