@@ -143,6 +143,12 @@ pub struct Facts {
     pub lost_files: Vec<String>,
     /// So many more are lost.
     pub more_lost_files: u64,
+    /// Files that were broken before: some of their blocks were on no worker and in no under store.
+    pub files_broken: u64,
+    /// The largest of them.
+    pub broken_files: Vec<String>,
+    /// So many more were.
+    pub more_broken_files: u64,
     /// Caches of which it is not known what they held.
     pub unseen_caches: Vec<String>,
     /// What was changed in this call.
@@ -154,7 +160,10 @@ pub struct Facts {
 }
 
 impl Facts {
-    fn tell_losses(&mut self, lost: &Losses, unseen: &[String]) {
+    fn tell_losses(&mut self, lost: &Losses, broken: &Losses, unseen: &[String]) {
+        self.files_broken = broken.files;
+        self.broken_files = broken.lines();
+        self.more_broken_files = broken.more();
         self.files_lost = lost.files;
         self.bytes_lost = lost.bytes;
         self.lost_files = lost.lines();
@@ -227,7 +236,7 @@ impl<N: Neighbours> DestroyCluster<N> {
             progress, mut facts, ..
         } = session;
         facts.saved = progress.saved;
-        facts.tell_losses(&progress.lost, &progress.unseen);
+        facts.tell_losses(&progress.lost, &progress.broken, &progress.unseen);
         facts.progress = progress;
         if outcome != DestroyOutcome::Waiting {
             return Ok(Answer::new(outcome, reason, facts));

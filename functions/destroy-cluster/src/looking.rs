@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use futures::{StreamExt, TryStreamExt, stream};
-use tidegate_domain::cache::{MOST_PENDING, Pass, Pending, Worker};
-use tidegate_domain::destroy::{Fate, Round, counted_at, fate};
+use tidegate_domain::cache::{Holder, MOST_PENDING, Pass, Pending, Worker};
+use tidegate_domain::destroy::{Fate, Round, Settled, counted_at, fate};
 use tidegate_domain::error::Result;
 use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock};
 
@@ -38,8 +38,15 @@ struct Page {
 impl<N: Neighbours> DestroyCluster<N> {
     /// Goes on with a look through the files of these workers; with `save`, asks for those that can be written to the
     /// under store.
-    pub(crate) async fn look(&self, session: &mut Session, workers: &[Worker], save: bool) -> Result<Looked> {
+    pub(crate) async fn look(
+        &self,
+        session: &mut Session,
+        workers: &[Worker],
+        settled: Settled,
+        save: bool,
+    ) -> Result<Looked> {
         let mut round = session.progress.round.take().unwrap_or_default();
+        round.began_at.get_or_insert_with(|| self.clock.now());
         let hosts: BTreeSet<_> = workers.iter().map(|worker| worker.host.as_str()).collect();
         round.under_way.retain(|host, _| hosts.contains(host.as_str()));
         if session.stores.is_none() {
@@ -51,14 +58,13 @@ impl<N: Neighbours> DestroyCluster<N> {
                 .filter(|worker| !round.looked.contains(&worker.host));
             let some: Vec<_> = left.take(WORKERS_AT_A_TIME).collect();
             if some.is_empty() {
-                round.never.tidy();
-                round.not_yet.tidy();
+                round.tidy();
                 return Ok(Looked::Whole(round));
             }
             let seen = &*session;
             let pages = some.iter().map(|worker| {
                 let pass = round.under_way.get(&worker.host).cloned().unwrap_or_default();
-                self.page(seen, worker, pass, &hosts)
+                self.page(seen, worker, pass, settled, &hosts)
             });
             let pages = join_all(pages).await;
             for (worker, page) in some.iter().zip(pages) {
@@ -85,8 +91,7 @@ impl<N: Neighbours> DestroyCluster<N> {
                 }
             }
             if self.clock.now() >= session.ends {
-                round.never.tidy();
-                round.not_yet.tidy();
+                round.tidy();
                 session.progress.round = Some(round);
                 return Ok(Looked::Part);
             }
@@ -99,6 +104,7 @@ impl<N: Neighbours> DestroyCluster<N> {
         session: &Session,
         worker: &Worker,
         mut pass: Pass,
+        settled: Settled,
         hosts: &BTreeSet<&str>,
     ) -> Result<Option<Page>> {
         let Some(page) = self.workers.files(worker, pass.offset, PAGE).await? else {
@@ -114,7 +120,9 @@ impl<N: Neighbours> DestroyCluster<N> {
             .try_collect()
             .await?;
         let files = unpersisted.iter().zip(states).map(|(file, state)| {
-            let fate = fate(state.as_ref(), stores);
+            let holder = Holder::of(worker, Some(&file.blocks));
+            let settled = settled.naming(session.progress.broken.names(&file.path));
+            let fate = fate(state.as_ref(), holder, settled, stores);
             let bytes = state.as_ref().map_or(0, |state| state.length);
             let counts = state
                 .as_ref()

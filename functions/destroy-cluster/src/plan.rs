@@ -32,6 +32,12 @@ pub struct Foresight {
     pub lost_files: Vec<String>,
     /// So many more.
     pub more_lost_files: u64,
+    /// Were broken before: some of their blocks are on no worker and in no under store.
+    pub broken: Amount,
+    /// The largest of those.
+    pub broken_files: Vec<String>,
+    /// So many more.
+    pub more_broken_files: u64,
     /// The groups' instances.
     pub instances: Vec<String>,
     /// What stands in the way.
@@ -83,7 +89,7 @@ impl<N: Neighbours> DestroyCluster<N> {
             Ok(caches) => (caches, Vec::new()),
             Err(unseen) => (Caches::default(), unseen),
         };
-        let round = match self.look(session, &caches.live, false).await? {
+        let round = match self.look(session, &caches.live, caches.settled(), false).await? {
             Looked::Whole(round) => round,
             Looked::Part => {
                 return Ok((DestroyOutcome::Waiting, "files are being looked at".to_owned()));
@@ -235,6 +241,9 @@ fn foresee(caches: &Caches, round: &Round) -> Foresight {
         lost: amount(&round.never),
         lost_files: losses.lines(),
         more_lost_files: losses.more(),
+        broken: amount(&round.broken),
+        broken_files: round.broken.lines(),
+        more_broken_files: round.broken.more(),
         hinders,
         ..Foresight::default()
     }

@@ -14,7 +14,8 @@ use tidegate_domain::cache::{
 use tidegate_domain::error::{Error, ErrorName, Result};
 use tidegate_domain::node::{Node, NodeChange, Pod};
 use tidegate_domain::ports::{
-    CacheMaster, CacheWorker, Changed, Clock, Copied, Eviction, Nodes, Pods, WorkerReport,
+    CacheMaster, CacheWorker, Changed, Clock, Copied, CopyTargets, CopyWish, Eviction, Nodes, Pods, Target,
+    WorkerReport,
 };
 use tidegate_domain::subject::Subject;
 use tidegate_lambda::Serve;
@@ -296,13 +297,19 @@ impl CacheMaster for &World {
         Ok(Changed::Done)
     }
 
-    async fn copy(&self, _: &str, _: &Worker, _: Option<&[HeldBlock]>) -> Result<Copied> {
+    async fn copy(&self, _: &CopyWish<'_>, _: &impl CopyTargets) -> Result<Copied> {
         not_asked()
     }
 
     async fn decommission(&self, _: &Worker) -> Result<Changed> {
         self.decommissioned_at.set(Some(self.now.get()));
         Ok(Changed::Done)
+    }
+}
+
+impl CopyTargets for &World {
+    async fn claim(&self, _: &Worker, _: &CopyWish<'_>) -> Result<Target> {
+        not_asked()
     }
 }
 

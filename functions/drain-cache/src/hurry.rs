@@ -10,7 +10,7 @@ use tidegate_domain::cache::{
     last_moment, next_turn, prune,
 };
 use tidegate_domain::error::Result;
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Clock};
+use tidegate_domain::ports::{CacheMaster, CacheWorker, Clock, CopyTargets};
 
 use super::saving::{CALLS_AT_A_TIME, PAGE, Passed, missing, note_broken};
 use super::{BETWEEN_LOOKS, DrainCache, Session};
@@ -18,7 +18,9 @@ use super::{BETWEEN_LOOKS, DrainCache, Session};
 /// How long the last look through the files may take: half of the last moment.
 const LAST_LOOK: Duration = Duration::from_secs(4);
 
-impl<Cluster, Master: CacheMaster, Workers: CacheWorker, C: Clock> DrainCache<Cluster, Master, Workers, C> {
+impl<Cluster: CopyTargets, Master: CacheMaster, Workers: CacheWorker, C: Clock>
+    DrainCache<Cluster, Master, Workers, C>
+{
     /// Goes on with a pass through the files of a worker.
     pub(super) async fn hurried_pass(
         &self,

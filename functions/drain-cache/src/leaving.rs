@@ -6,7 +6,7 @@ use tidegate_domain::cache::{Unsaved, Worker};
 use tidegate_domain::error::Result;
 use tidegate_domain::node::Node;
 use tidegate_domain::outcome::DrainOutcome;
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock, Nodes, Pods};
+use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock, CopyTargets, Nodes, Pods};
 
 use super::{DrainCache, Facts, Session, Step, broken_before};
 
@@ -38,7 +38,7 @@ impl Facts {
 
 impl<Cluster, Master, Workers, C> DrainCache<Cluster, Master, Workers, C>
 where
-    Cluster: Nodes + Pods,
+    Cluster: CopyTargets + Nodes + Pods,
     Master: CacheMaster,
     Workers: CacheWorker,
     C: Clock,

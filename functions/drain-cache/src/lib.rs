@@ -23,7 +23,9 @@ use tidegate_domain::error::Result;
 use tidegate_domain::names;
 use tidegate_domain::node::{Node, NodeChange};
 use tidegate_domain::outcome::{Answer, DrainOutcome};
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock, Nodes, Pods, WorkerReport};
+use tidegate_domain::ports::{
+    CacheMaster, CacheWorker, Changed, Clock, CopyTargets, Nodes, Pods, WorkerReport,
+};
 use tidegate_domain::resolve::Direction;
 use tidegate_lambda::{Call, Reply, Serve, Unit};
 
@@ -141,7 +143,7 @@ struct Session {
 
 impl<Cluster, Master, Workers, C> DrainCache<Cluster, Master, Workers, C>
 where
-    Cluster: Nodes + Pods,
+    Cluster: CopyTargets + Nodes + Pods,
     Master: CacheMaster,
     Workers: CacheWorker,
     C: Clock,
@@ -354,7 +356,7 @@ fn unsafe_files(pass: &Pass, worker: &Worker) -> String {
 
 impl<Cluster, Master, Workers, C> Serve for DrainCache<Cluster, Master, Workers, C>
 where
-    Cluster: Nodes + Pods + RateMemory,
+    Cluster: CopyTargets + Nodes + Pods + RateMemory,
     Master: CacheMaster + WorkerReport,
     Workers: CacheWorker,
     C: Clock,

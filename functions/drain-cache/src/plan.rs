@@ -11,7 +11,7 @@ use tidegate_domain::error::Result;
 use tidegate_domain::names;
 use tidegate_domain::outcome::{Answer, DrainOutcome};
 use tidegate_domain::plan::Plan;
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Clock, Nodes, Pods, WorkerReport};
+use tidegate_domain::ports::{CacheMaster, CacheWorker, Clock, CopyTargets, Nodes, Pods, WorkerReport};
 use tidegate_lambda::Call;
 
 use super::DrainCache;
@@ -49,7 +49,7 @@ impl Planned {
 
 impl<Cluster, Master, Workers, C> DrainCache<Cluster, Master, Workers, C>
 where
-    Cluster: Nodes + Pods + RateMemory,
+    Cluster: CopyTargets + Nodes + Pods + RateMemory,
     Master: CacheMaster + WorkerReport,
     Workers: CacheWorker,
     C: Clock,

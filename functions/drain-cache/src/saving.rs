@@ -6,7 +6,7 @@ use tidegate_domain::cache::{
     FileState, HeldBlock, Holder, MOST_PENDING, Need, Pass, Pending, Verdict, Worker, WorkerFile, judge, near,
 };
 use tidegate_domain::error::Result;
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock, Copied};
+use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock, Copied, CopyTargets, CopyWish};
 
 use super::{BETWEEN_LOOKS, DrainCache, Session};
 
@@ -26,7 +26,9 @@ pub(super) enum Passed {
     Silent,
 }
 
-impl<Cluster, Master: CacheMaster, Workers: CacheWorker, C: Clock> DrainCache<Cluster, Master, Workers, C> {
+impl<Cluster: CopyTargets, Master: CacheMaster, Workers: CacheWorker, C: Clock>
+    DrainCache<Cluster, Master, Workers, C>
+{
     /// Goes through the files of a worker, from where the last pass stopped, and asks for what saves them.
     pub(super) async fn pass(&self, session: &mut Session, worker: &Worker) -> Result<Passed> {
         let mut pass = session.progress.pass.take().unwrap_or_default();
@@ -90,15 +92,17 @@ impl<Cluster, Master: CacheMaster, Workers: CacheWorker, C: Clock> DrainCache<Cl
                 .await?;
         }
         match refused {
-            // What is left of a broken file is of no use to anybody who waits for it.
-            Some(_) if verdict.broken.is_some() => {}
-            Some(why) => pass.needs(&file.path, verdict.bytes, &format!("{what}: {why}")),
-            None => pass.needs(&file.path, verdict.bytes, what),
+            // What is left of a broken file holds nobody where it cannot be copied.
+            Some(Copied::NoTarget(_)) if verdict.broken.is_some() => {}
+            Some(Copied::NoTarget(why) | Copied::NotYet(why)) => {
+                pass.needs(&file.path, verdict.bytes, &format!("{what}: {why}"));
+            }
+            _ => pass.needs(&file.path, verdict.bytes, what),
         }
         Ok(())
     }
 
-    /// Asks for what a file needs; answers why it cannot be had, where no other worker can take it.
+    /// Asks for what a file needs; answers why no copy of it is made, where that is so.
     pub(super) async fn ask(
         &self,
         session: &mut Session,
@@ -106,14 +110,25 @@ impl<Cluster, Master: CacheMaster, Workers: CacheWorker, C: Clock> DrainCache<Cl
         path: &str,
         verdict: &Verdict,
         listed: Option<&[HeldBlock]>,
-    ) -> Result<Option<String>> {
+    ) -> Result<Option<Copied>> {
         let asked = match verdict.need {
             Need::Persist => self.master.persist(path).await? == Changed::Done,
-            Need::Copy => match self.master.copy(path, worker, listed).await? {
-                Copied::Asked => true,
-                Copied::Nothing => false,
-                Copied::NoTarget(why) => return Ok(Some(why)),
-            },
+            Need::Copy => {
+                let copies = session.progress.pending.iter().filter(|pending| pending.copy);
+                let wish = CopyWish {
+                    path,
+                    from: worker,
+                    listed,
+                    under_way: copies.map(|pending| pending.bytes).sum(),
+                    namespace: &self.namespace,
+                    now: self.clock.now(),
+                };
+                match self.master.copy(&wish, &self.cluster).await? {
+                    Copied::Asked => true,
+                    Copied::Nothing => false,
+                    refused => return Ok(Some(refused)),
+                }
+            }
             Need::Nothing | Need::Completion => false,
         };
         if asked {

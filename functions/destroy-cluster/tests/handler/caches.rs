@@ -4,7 +4,9 @@ use tidegate_domain::cache::{
     Block, FileState, HeldBlock, Stores, Worker, WorkerFile, WorkerFilePage, WorkerLoad, WorkerState,
 };
 use tidegate_domain::error::{Error, ErrorName, Result};
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Copied, WorkerReport};
+use tidegate_domain::ports::{
+    CacheMaster, CacheWorker, Changed, Copied, CopyTargets, CopyWish, WorkerReport,
+};
 
 use crate::world::{File, ONE, World};
 
@@ -51,20 +53,21 @@ impl CacheMaster for World {
         let state = self.0.borrow();
         Ok(state.files.get(path).map(|file| {
             let live = |host: &&&str| state.workers.get(**host) == Some(&WorkerState::Live);
+            let block = |(id, hosts): (i64, &Vec<&str>)| Block {
+                id,
+                bytes: 10,
+                hosts: hosts.iter().filter(live).map(ToString::to_string).collect(),
+                known: true,
+            };
             FileState {
                 path: path.to_owned(),
-                length: 10,
+                length: file.blocks.len() as u64 * 10,
                 completed: file.completed,
                 persisted: file.persisted,
                 persisting: false,
                 folder: false,
-                blocks: vec![Block {
-                    id: 1,
-                    bytes: 10,
-                    hosts: file.hosts.iter().filter(live).map(ToString::to_string).collect(),
-                    known: true,
-                }],
-                ..FileState::default()
+                blocks: (1..).zip(&file.blocks).map(block).collect(),
+                modified_at: file.completed_at,
             }
         }))
     }
@@ -86,7 +89,7 @@ impl CacheMaster for World {
         Ok(Changed::Done)
     }
 
-    async fn copy(&self, _: &str, _: &Worker, _: Option<&[HeldBlock]>) -> Result<Copied> {
+    async fn copy(&self, _: &CopyWish<'_>, _: &impl CopyTargets) -> Result<Copied> {
         panic!("there is no other worker to copy to")
     }
 
@@ -94,7 +97,8 @@ impl CacheMaster for World {
         let mut state = self.0.borrow_mut();
         if let Some(path) = state.races.take() {
             let file = File {
-                hosts: vec![ONE],
+                blocks: vec![vec![ONE]],
+                completed_at: state.now,
                 persisted: false,
                 completed: true,
                 asked: false,
@@ -114,17 +118,23 @@ impl CacheMaster for World {
 impl CacheWorker for World {
     async fn files(&self, worker: &Worker, _: u64, _: u32) -> Result<Option<WorkerFilePage>> {
         let state = self.0.borrow();
-        let held = state
+        let held = |file: &File| -> Vec<_> {
+            let blocks = (1..).zip(&file.blocks);
+            blocks
+                .filter(|(_, hosts)| hosts.contains(&worker.host.as_str()))
+                .map(|(id, _)| HeldBlock { id, bytes: 10 })
+                .collect()
+        };
+        let files: Vec<_> = state
             .files
             .iter()
-            .filter(|(_, file)| file.hosts.contains(&worker.host.as_str()));
-        let files: Vec<_> = held
             .map(|(path, file)| WorkerFile {
                 path: path.clone(),
                 persisted: file.persisted,
-                blocks: vec![HeldBlock { id: 1, bytes: 10 }],
-                ..WorkerFile::default()
+                pinned: false,
+                blocks: held(file),
             })
+            .filter(|file| !file.blocks.is_empty())
             .collect();
         Ok(Some(WorkerFilePage {
             total: files.len() as u64,

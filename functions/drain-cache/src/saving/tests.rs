@@ -7,11 +7,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 use tidegate_domain::cache::{
-    Block, FileState, HeldBlock, IdleWait, MOST_PENDING, Stores, Worker, WorkerFile, WorkerFilePage,
-    WorkerLoad, WorkerState,
+    Block, FileState, IdleWait, MOST_PENDING, Stores, Worker, WorkerFile, WorkerFilePage, WorkerLoad,
+    WorkerState,
 };
 use tidegate_domain::error::{Error, ErrorName, Result};
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock, Copied};
+use tidegate_domain::ports::{
+    CacheMaster, CacheWorker, Changed, Clock, Copied, CopyTargets, CopyWish, Target,
+};
 use tidegate_lambda::Call;
 
 use super::Passed;
@@ -108,11 +110,17 @@ impl CacheMaster for &Alluxio {
         Ok(Changed::Done)
     }
 
-    async fn copy(&self, _: &str, _: &Worker, _: Option<&[HeldBlock]>) -> Result<Copied> {
+    async fn copy(&self, _: &CopyWish<'_>, _: &impl CopyTargets) -> Result<Copied> {
         not_asked()
     }
 
     async fn decommission(&self, _: &Worker) -> Result<Changed> {
+        not_asked()
+    }
+}
+
+impl CopyTargets for &Alluxio {
+    async fn claim(&self, _: &Worker, _: &CopyWish<'_>) -> Result<Target> {
         not_asked()
     }
 }
@@ -185,7 +193,7 @@ async fn pass(alluxio: &Alluxio, seconds: i64) -> (Passed, Session) {
         "deadline": "1970-01-01T01:00:00Z",
     });
     let function = DrainCache {
-        cluster: (),
+        cluster: alluxio,
         master: alluxio,
         workers: alluxio,
         clock: alluxio,

@@ -3,10 +3,10 @@
 use std::rc::Rc;
 
 use futures::FutureExt;
-use tidegate_domain::cache::{FileState, HeldBlock, Holder, Stores, Worker};
+use tidegate_domain::cache::{FileState, Holder, Stores, Worker};
 use tidegate_domain::error::{Error, ErrorName, Result};
 use tidegate_domain::names;
-use tidegate_domain::ports::{CacheMaster, Changed, Copied, MasterPlaces};
+use tidegate_domain::ports::{CacheMaster, Changed, Copied, CopyTargets, CopyWish, MasterPlaces};
 use tokio::sync::Mutex;
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
@@ -243,7 +243,11 @@ impl CacheMaster for AlluxioMaster {
     /// What the master knows, and nothing else: it neither looks into the under store nor takes the look for a use
     /// of the file. So a file that was only ever in the under store is none.
     async fn file(&self, path: &str) -> Result<Option<FileState>> {
-        Ok(self.status(path).await?.map(convert::file))
+        let file = self.status(path).await?.map(convert::file);
+        if let Some(file) = &file {
+            self.copies.saw(file);
+        }
+        Ok(file)
     }
 
     async fn stores(&self) -> Result<Stores> {
@@ -281,24 +285,23 @@ impl CacheMaster for AlluxioMaster {
         }
     }
 
-    /// A copy is like any other cached block: nothing pins it. `AlluxioUnavailable` where three workers in a row do
-    /// not answer on their RPC port, which must be open to the caller on every worker.
-    async fn copy(&self, path: &str, from: &Worker, listed: Option<&[HeldBlock]>) -> Result<Copied> {
-        let Some(file) = self.file(path).await? else {
+    /// A copy is like any other cached block: nothing pins it.
+    ///
+    /// Two ports of every other worker must be open to the caller: RPC, which takes the wish, and web, which tells what is
+    /// free. Where nothing is, blocks of persisted files are taken off a worker by `RemoveBlock`; `Free` would take the
+    /// file's blocks off every worker.
+    async fn copy(&self, wish: &CopyWish<'_>, targets: &impl CopyTargets) -> Result<Copied> {
+        let Some(file) = self.file(wish.path).await? else {
             return Ok(Copied::Nothing);
         };
-        let blocks = Holder::of(from, listed).only_here(&file);
+        let blocks = Holder::of(wish.from, wish.listed).only_here(&file);
         if blocks.is_empty() {
             return Ok(Copied::Nothing);
         }
-        let mut targets = self.targets().await?;
-        let asked = self.copies.ask(&blocks, from, &mut targets).await;
-        *self.targets.lock().await = Some(targets);
-        match asked {
-            Ok(true) => Ok(Copied::Asked),
-            Ok(false) => Ok(Copied::NoTarget("no other worker is in service".to_owned())),
-            Err(failure) => Err(self.error(failure, &format!("copy {path}"))),
-        }
+        let mut workers = self.targets().await?;
+        let asked = self.copies.ask(&blocks, wish, &mut workers, targets).await;
+        *self.targets.lock().await = Some(workers);
+        asked.map_err(|failure| self.error(failure, &format!("copy {}", wish.path)))
     }
 
     /// `Gone`: the master knows no such worker. `Conflict`: it is registering just now.

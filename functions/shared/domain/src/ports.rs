@@ -122,8 +122,44 @@ pub enum Copied {
     Asked,
     /// There is no such file, or nothing of it to copy (any more).
     Nothing,
+    /// A worker that may have room cannot be asked now, and why.
+    NotYet(String),
     /// No other worker can take them, and why.
     NoTarget(String),
+}
+
+/// A wish for copies of a file's blocks on other workers.
+#[derive(Clone, Copy, Debug)]
+pub struct CopyWish<'a> {
+    /// The file.
+    pub path: &'a str,
+    /// The worker that has the blocks.
+    pub from: &'a Worker,
+    /// The file's blocks that it lists itself, where it was asked.
+    pub listed: Option<&'a [HeldBlock]>,
+    /// Bytes of copies that have been asked for and were not seen yet.
+    pub under_way: u64,
+    /// The namespace of the workers' pods.
+    pub namespace: &'a str,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// Whether a worker takes copies now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// It does, and from nobody else for a while.
+    Claimed,
+    /// It does not: its own node is being drained.
+    Draining,
+    /// Not now, and why.
+    Busy(String),
+}
+
+/// The workers that take copies, by their nodes.
+pub trait CopyTargets {
+    /// Claims a worker for the copies of a wish. Looks at that worker's node alone.
+    async fn claim(&self, target: &Worker, wish: &CopyWish<'_>) -> Result<Target>;
 }
 
 /// Nodes. One node is found by a selector, never by listing the cluster.
@@ -210,10 +246,10 @@ pub trait CacheMaster {
     /// Asks for the file to be written to its under store. `Gone`: no such file; `Conflict`: it is still being
     /// written.
     async fn persist(&self, path: &str) -> Result<Changed>;
-    /// Asks for copies on other workers of the blocks that only this worker has, whether it is in service or not, as
-    /// long as it answers; `listed` are the file's blocks that it lists itself, where it was asked. They are made in the
-    /// background, and the next [`CacheMaster::file`] shows them.
-    async fn copy(&self, path: &str, from: &Worker, listed: Option<&[HeldBlock]>) -> Result<Copied>;
+    /// Asks for copies on other workers of the blocks that only one has, whether that is in service or not, as long as it
+    /// answers. They are made in the background, and the next [`CacheMaster::file`] shows them. Nothing that exists nowhere
+    /// else gives way to them: where they do not fit, none is made.
+    async fn copy(&self, wish: &CopyWish<'_>, targets: &impl CopyTargets) -> Result<Copied>;
     /// Takes the worker out of service, so that it may register again later. Moves no data. Idempotent. `Conflict`:
     /// it is just registering.
     async fn decommission(&self, worker: &Worker) -> Result<Changed>;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
-use tidegate_domain::cache::{HeldBlock, Worker, WorkerFile, WorkerFilePage, WorkerLoad};
+use tidegate_domain::cache::{Directory, HeldBlock, Worker, WorkerFile, WorkerFilePage, WorkerLoad};
 use tidegate_domain::error::{Error, ErrorName, Result};
 
 /// `WorkerWebUIBlockInfo`.
@@ -77,6 +77,32 @@ fn held(block: FileBlockInfo) -> HeldBlock {
         id: block.id,
         bytes: not_negative(block.block_length),
     }
+}
+
+/// `WorkerWebUIOverview`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Overview {
+    storage_dirs: Vec<StorageDir>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StorageDir {
+    capacity_bytes: i64,
+    used_bytes: i64,
+}
+
+/// Reads the overview.
+pub(crate) fn directories(worker: &Worker, body: &[u8]) -> Result<Vec<Directory>> {
+    let overview: Overview = parsed(worker, "webui_overview", body)?;
+    let directories = overview.storage_dirs.into_iter();
+    Ok(directories
+        .map(|directory| Directory {
+            capacity_bytes: not_negative(directory.capacity_bytes),
+            used_bytes: not_negative(directory.used_bytes),
+        })
+        .collect())
 }
 
 /// `WorkerWebUIOperations`.
@@ -232,6 +258,21 @@ mod tests {
         ] {
             assert_eq!(page(0, body).expect_err(body).name, ErrorName::Defect, "{body}");
         }
+    }
+
+    #[test]
+    fn the_overview_tells_what_is_used_of_each_directory() {
+        // From a worker of 2.9.6.
+        let body = r#"{"version":"2.9.6","storageDirs":[
+            {"capacityBytes":10,"dirPath":"/x","usedBytes":3,"tierAlias":"SSD"},
+            {"capacityBytes":20,"dirPath":"/y","usedBytes":0,"tierAlias":"SSD"}],"capacityBytes":"30B"}"#;
+        let told = directories(&worker(), body.as_bytes()).expect("valid");
+        let told: Vec<_> = told
+            .iter()
+            .map(|directory| (directory.capacity_bytes, directory.used_bytes))
+            .collect();
+        assert_eq!(told, [(10, 3), (20, 0)]);
+        assert!(directories(&worker(), b"{}").is_err());
     }
 
     fn loaded(counters: &str) -> WorkerLoad {

@@ -148,7 +148,7 @@ impl<'a> Holder<'a> {
 
     /// Whether it has a block. Of a worker out of service the master tells no locations; where its own list is not at
     /// hand either, it may have any block that nobody else has.
-    fn has(&self, block: &Block) -> bool {
+    pub(crate) fn has(&self, block: &Block) -> bool {
         let located = block.hosts.iter().any(|host| host == self.host);
         let listed = self
             .listed

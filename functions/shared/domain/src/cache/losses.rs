@@ -83,6 +83,12 @@ impl Losses {
         self.largest.truncate(fit);
     }
 
+    /// Whether it names a file of that path.
+    #[must_use]
+    pub fn names(&self, path: &str) -> bool {
+        self.largest.iter().any(|loss| loss.path == path)
+    }
+
     /// How many are not named.
     #[must_use]
     pub fn more(&self) -> u64 {

@@ -1,5 +1,6 @@
 //! The cache of one node: what its worker holds, which of it exists nowhere else, and what to do about it.
 
+mod copying;
 mod drain;
 mod file;
 mod forecast;
@@ -7,6 +8,7 @@ mod losses;
 mod order;
 mod unsaved;
 
+pub use copying::{Directory, Room, TargetClaim, claim_target, to_free};
 pub use drain::{
     CLEAN_PASSES, Idle, IdleWait, MOST_NAMED, MOST_PENDING, Pass, Pending, Phase, Progress, Totals,
     next_phase,

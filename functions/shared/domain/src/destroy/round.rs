@@ -12,6 +12,8 @@ use crate::cache::{Amount, CLEAN_PASSES, FileState, Losses, Pass, Pending, Total
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Round {
+    /// When it began.
+    pub began_at: Option<Timestamp>,
     /// Hosts whose files have been looked through.
     pub looked: Vec<String>,
     /// Hosts of which a part has.
@@ -22,6 +24,8 @@ pub struct Round {
     pub not_yet: Losses,
     /// Never can be.
     pub never: Losses,
+    /// Were broken before. They are in nobody's way.
+    pub broken: Losses,
     /// Found at a host where they are not counted, and counted at another if that holds them still: so much has to be saved.
     pub elsewhere: u64,
     /// The same of what never can be.
@@ -37,12 +41,21 @@ impl Round {
     pub fn note(&mut self, path: &str, bytes: u64, fate: Fate, counts: bool) {
         match fate {
             Fate::Safe => {}
+            Fate::Broken(broken) if counts => self.broken.note(path, bytes, &broken.to_string()),
+            Fate::Broken(_) => {}
             Fate::Persist | Fate::NotYet(_) if !counts => self.elsewhere += 1,
             Fate::Never(_) if !counts => self.never_elsewhere += 1,
             Fate::Persist => self.persist.add(bytes),
             Fate::NotYet(why) => self.not_yet.note(path, bytes, why),
             Fate::Never(why) => self.never.note(path, bytes, why),
         }
+    }
+
+    /// Keeps as many names as are told and carried.
+    pub fn tidy(&mut self) {
+        self.never.tidy();
+        self.not_yet.tidy();
+        self.broken.tidy();
     }
 
     /// Notes that a host's files have been looked through.
@@ -100,12 +113,16 @@ pub struct Progress {
     pub pending: Vec<Pending>,
     /// What has been saved.
     pub saved: Totals,
+    /// When the last look at caches in service began, if every worker that has a pod was in service then.
+    pub settled_at: Option<Timestamp>,
     /// Since when no cache is in service.
     pub out_since: Option<Timestamp>,
     /// Their clients were done when the look began.
     pub clients_done: bool,
     /// What goes with the caches, once they are done with.
     pub lost: Losses,
+    /// What was broken before.
+    pub broken: Losses,
     /// Caches of which that is not known.
     pub unseen: Vec<String>,
     /// Since when what is left has been looked for.
@@ -122,6 +139,7 @@ impl Progress {
         }
         if !out_of_service {
             self.out_since = None;
+            self.settled_at = None;
             self.clients_done = false;
         }
     }
@@ -143,7 +161,7 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::Block;
+    use crate::cache::{Block, Broken};
 
     fn on(hosts: &[&str]) -> Block {
         Block {
@@ -179,6 +197,17 @@ mod tests {
         let round = round(&[Fate::Never("why"), Fate::NotYet("why"), Fate::Persist]);
         assert!(round.clean(true, true));
         assert_eq!((round.lost().files, round.lost().bytes), (3, 30));
+    }
+
+    #[test]
+    fn what_was_broken_before_is_in_nobodys_way_and_no_loss() {
+        let broken = Fate::Broken(Broken {
+            lost_blocks: 1,
+            blocks: 2,
+        });
+        let round = round(&[broken]);
+        assert!(round.clean(false, false));
+        assert_eq!((round.broken.files, round.lost().files), (1, 0));
     }
 
     #[test]
@@ -245,6 +274,7 @@ mod tests {
             round: Some(Round::default()),
             clean_rounds: 2,
             out_since: Some(Timestamp::UNIX_EPOCH),
+            settled_at: Some(Timestamp::UNIX_EPOCH),
             clients_done: true,
             ..Progress::default()
         };
