@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use tidegate_domain::cache::{Block, Directory, FileState, Room, Worker, WorkerState, to_free};
+use tidegate_domain::cache::{Block, Directory, FileState, HeldBlock, Room, Worker, WorkerState, to_free};
 use tidegate_domain::error::Result as Answered;
 use tidegate_domain::ports::{CacheWorker, Copied, CopyTargets, CopyWish, Target};
 use tokio::sync::Mutex;
@@ -317,8 +317,9 @@ impl Copies {
         let page = async |offset| -> Answered<_> { self.workers.files(worker, offset, FILES_TO_FREE).await };
         let first = page(0).await.map_err(Failure::Neighbour)?;
         let Some(mut listed) = first else { return Ok(false) };
+        let enough = |blocks: &[HeldBlock]| blocks.iter().map(|block| block.bytes).sum::<u64>() >= bytes;
         let mut blocks = to_free(&listed.files, bytes);
-        if blocks.is_empty() && listed.total > listed.looked {
+        if !enough(&blocks) && listed.total > listed.looked {
             // Another part of a long list each time.
             let rest = usize::try_from(listed.total - listed.looked).unwrap_or(usize::MAX);
             let offset = listed.looked + any_below(rest) as u64;
@@ -326,6 +327,10 @@ impl Copies {
                 listed = other;
                 blocks = to_free(&listed.files, bytes);
             }
+        }
+        if !enough(&blocks) {
+            // They would go for nothing.
+            return Ok(false);
         }
         let connection = self.connection(worker).await?;
         let mut freed = 0;
