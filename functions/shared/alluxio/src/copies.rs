@@ -38,6 +38,8 @@ const LIST_LIMIT: Duration = Duration::from_secs(10);
 const COPY_LIMIT: Duration = Duration::from_secs(300);
 /// So many files of a worker's list are looked through for persisted ones: one page, which the worker answers within a second.
 const FILES_TO_FREE: u32 = 500;
+/// So often blocks are freed on a worker for one file.
+const FREED_AT_MOST: usize = 2;
 /// So many connections to workers are kept.
 const MOST_CONNECTIONS: usize = 16;
 
@@ -124,6 +126,17 @@ impl Placing<'_> {
         }
     }
 
+    /// Takes back what that worker was given, in front of what is left.
+    fn take_back(&mut self, worker: &Worker) {
+        let (theirs, others) = std::mem::take(&mut self.placed)
+            .into_iter()
+            .partition(|(placed, _)| placed.host == worker.host);
+        self.placed = others;
+        let theirs: Vec<(Worker, Vec<_>)> = theirs;
+        let back = theirs.into_iter().flat_map(|(_, blocks)| blocks);
+        self.left.splice(0..0, back);
+    }
+
     fn left_bytes(&self) -> u64 {
         self.left.iter().map(|block| block.bytes).sum()
     }
@@ -205,12 +218,15 @@ impl Copies {
         // Large files: more than one turn each.
         self.place_again(&mut placing, &claimed);
         for worker in &claimed {
-            if placing.left.is_empty() {
-                break;
-            }
-            if self.free(worker, placing.left_bytes()).await? {
+            // What was freed may be in a directory in which it makes no room for a block: then once more.
+            for _ in 0..FREED_AT_MOST {
+                if placing.left.is_empty() || !self.free(worker, placing.left_bytes()).await? {
+                    break;
+                }
                 targets.rooms.remove(&worker.host);
+                placing.take_back(worker);
                 self.place(&mut placing, worker, wish, targets).await?;
+                self.place_again(&mut placing, std::slice::from_ref(worker));
             }
         }
         if claimed.is_empty() && placing.not_yet.is_none() {
@@ -512,6 +528,9 @@ mod tests {
             .map(|(worker, blocks)| (worker.host.as_str(), blocks.len()))
             .collect();
         assert_eq!((placed, placing.left_bytes()), (vec![("a", 2), ("c", 1)], 10));
+        placing.take_back(&worker("a", 0));
+        let ids: Vec<_> = placing.left.iter().map(|block| block.id).collect();
+        assert_eq!((ids, placing.placed.len()), (vec![0, 1, 3], 1));
     }
 
     #[test]
