@@ -308,7 +308,7 @@ impl CacheMaster for &World {
 }
 
 impl CopyTargets for &World {
-    async fn claim(&self, _: &Worker, _: &CopyWish<'_>) -> Result<Target> {
+    async fn claim(&self, _: &Worker, _: bool, _: &CopyWish<'_>) -> Result<Target> {
         not_asked()
     }
 }

@@ -120,7 +120,7 @@ impl CacheMaster for &Alluxio {
 }
 
 impl CopyTargets for &Alluxio {
-    async fn claim(&self, _: &Worker, _: &CopyWish<'_>) -> Result<Target> {
+    async fn claim(&self, _: &Worker, _: bool, _: &CopyWish<'_>) -> Result<Target> {
         not_asked()
     }
 }

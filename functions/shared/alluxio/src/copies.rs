@@ -9,7 +9,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tidegate_domain::cache::{Block, Directory, FileState, HeldBlock, Room, Worker, WorkerState, to_free};
 use tidegate_domain::error::Result as Answered;
@@ -46,10 +46,11 @@ const MOST_CONNECTIONS: usize = 16;
 /// Workers that may take copies.
 #[derive(Clone, Debug)]
 pub(crate) struct Targets {
-    listed_at: Instant,
+    listed_at: (Instant, SystemTime),
     workers: Vec<Worker>,
     next: usize,
-    claims: HashMap<String, Target>,
+    /// By the worker that copies are from, and the one that they go to: one function serves several drains.
+    claims: HashMap<(String, String), Target>,
     rooms: HashMap<String, Room>,
 }
 
@@ -61,7 +62,7 @@ impl Targets {
             .filter(|worker| worker.state == WorkerState::Live)
             .collect();
         Self {
-            listed_at: Instant::now(),
+            listed_at: (Instant::now(), SystemTime::now()),
             next: any_below(workers.len()),
             workers,
             claims: HashMap::new(),
@@ -70,7 +71,9 @@ impl Targets {
     }
 
     pub(crate) fn fresh(&self) -> bool {
-        self.listed_at.elapsed() < LIST_LIMIT
+        // Of the two clocks of a function that was frozen either may have stood still.
+        let (monotonic, wall) = self.listed_at;
+        monotonic.elapsed() < LIST_LIMIT && wall.elapsed().is_ok_and(|elapsed| elapsed < LIST_LIMIT)
     }
 
     /// Those to look at for blocks of which the smallest has so many bytes: one after the other those that have room by the
@@ -144,6 +147,7 @@ impl Placing<'_> {
 
 /// A copy that was asked for.
 struct Given {
+    from: String,
     host: String,
     bytes: u64,
     asked_at: Instant,
@@ -206,7 +210,7 @@ impl Copies {
             if placing.left.is_empty() {
                 break;
             }
-            match self.claim(&worker, wish, targets, claims).await? {
+            match self.claim(&worker, false, wish, targets, claims).await? {
                 Target::Claimed => {
                     self.place(&mut placing, &worker, wish, targets).await?;
                     claimed.push(worker);
@@ -230,18 +234,23 @@ impl Copies {
             }
         }
         if claimed.is_empty() && placing.not_yet.is_none() {
-            // They have to pass it on, but the other one may go.
-            for worker in &draining {
-                self.place(&mut placing, worker, wish, targets).await?;
+            // They have to pass it on, but this one may go.
+            for worker in draining {
+                match self.claim(&worker, true, wish, targets, claims).await? {
+                    Target::Claimed => {
+                        self.place(&mut placing, &worker, wish, targets).await?;
+                        claimed.push(worker);
+                    }
+                    Target::Draining => {}
+                    Target::Busy(why) => placing.not_yet = Some(why),
+                }
             }
-            self.place_again(&mut placing, &draining);
+            self.place_again(&mut placing, &claimed);
         }
         if !placing.left.is_empty() {
             return Ok(match placing.not_yet {
                 Some(why) => Copied::NotYet(why),
-                None if claimed.is_empty() && draining.is_empty() => {
-                    Copied::NoTarget("no other worker is in service".to_owned())
-                }
+                None if claimed.is_empty() => Copied::NoTarget("no other worker is in service".to_owned()),
                 None => Copied::NoTarget(format!("no other worker has {} bytes free", placing.left_bytes())),
             });
         }
@@ -268,15 +277,20 @@ impl Copies {
     async fn claim(
         &self,
         worker: &Worker,
+        draining: bool,
         wish: &CopyWish<'_>,
         targets: &mut Targets,
         claims: &impl CopyTargets,
     ) -> Result<Target, Failure> {
-        if let Some(known) = targets.claims.get(&worker.host) {
-            return Ok(known.clone());
+        let key = (wish.from.host.clone(), worker.host.clone());
+        match targets.claims.get(&key) {
+            Some(Target::Draining) if draining => {}
+            Some(known) => return Ok(known.clone()),
+            None => {}
         }
-        let claim = claims.claim(worker, wish).await.map_err(Failure::Neighbour)?;
-        targets.claims.insert(worker.host.clone(), claim.clone());
+        let claim = claims.claim(worker, draining, wish).await;
+        let claim = claim.map_err(Failure::Neighbour)?;
+        targets.claims.insert(key, claim.clone());
         Ok(claim)
     }
 
@@ -297,7 +311,7 @@ impl Copies {
                     placing.not_yet = Some(format!("worker {} does not answer", worker.host));
                     return Ok(());
                 };
-                self.room(worker, &directories, wish.under_way)
+                self.room(worker, &directories, wish)
             }
         };
         placing.give(worker, room);
@@ -320,12 +334,15 @@ impl Copies {
 
     /// What was asked for and not seen yet may not take its room yet: what this function knows of on the worker that
     /// it was asked of, what another has asked for before it anywhere.
-    fn room(&self, worker: &Worker, directories: &[Directory], under_way: u64) -> Room {
+    fn room(&self, worker: &Worker, directories: &[Directory], wish: &CopyWish<'_>) -> Room {
         let given = self.given.borrow();
-        let all: u64 = given.values().map(|given| given.bytes).sum();
-        let here = given.values().filter(|given| given.host == worker.host);
-        let here: u64 = here.map(|given| given.bytes).sum();
-        Room::of(directories, here + under_way.saturating_sub(all))
+        let sum = |counts: &dyn Fn(&Given) -> bool| -> u64 {
+            let counted = given.values().filter(|given| counts(given));
+            counted.map(|given| given.bytes).sum()
+        };
+        let from_there = sum(&|given| given.from == wish.from.host);
+        let here = sum(&|given| given.host == worker.host);
+        Room::of(directories, here + wish.under_way.saturating_sub(from_there))
     }
 
     /// Takes blocks of persisted files off a worker; answers whether it took any.
@@ -388,6 +405,7 @@ impl Copies {
                 r#async: Some(true),
             };
             let given = Given {
+                from: from.host.clone(),
                 host: target.host.clone(),
                 bytes: block.bytes,
                 asked_at: Instant::now(),
@@ -537,6 +555,7 @@ mod tests {
     fn what_is_on_its_way_takes_room_until_it_is_seen() {
         let copies = Copies::new(Login::NoSasl);
         let given = Given {
+            from: "here".to_owned(),
             host: "a".to_owned(),
             bytes: 10,
             asked_at: Instant::now(),
@@ -546,8 +565,18 @@ mod tests {
             capacity_bytes: 40,
             used_bytes: 0,
         }];
-        let fits =
-            |host: &str, under_way, bytes| copies.room(&worker(host, 0), &directories, under_way).take(bytes);
+        let from = worker("here", 0);
+        let fits = |host: &str, under_way, bytes| {
+            let wish = CopyWish {
+                path: "/a",
+                from: &from,
+                listed: None,
+                under_way,
+                namespace: "alluxio",
+                now: jiff::Timestamp::UNIX_EPOCH,
+            };
+            copies.room(&worker(host, 0), &directories, &wish).take(bytes)
+        };
         assert!(fits("a", 10, 30) && !fits("a", 10, 31), "asked of this worker");
         assert!(fits("b", 10, 40), "asked of another");
         assert!(

@@ -158,8 +158,9 @@ pub enum Target {
 
 /// The workers that take copies, by their nodes.
 pub trait CopyTargets {
-    /// Claims a worker for the copies of a wish. Looks at that worker's node alone.
-    async fn claim(&self, target: &Worker, wish: &CopyWish<'_>) -> Result<Target>;
+    /// Claims a worker for the copies of a wish; one whose own node is being drained with `draining` alone. Looks at that
+    /// worker's node, and at no other.
+    async fn claim(&self, target: &Worker, draining: bool, wish: &CopyWish<'_>) -> Result<Target>;
 }
 
 /// Nodes. One node is found by a selector, never by listing the cluster.

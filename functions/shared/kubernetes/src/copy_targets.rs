@@ -20,7 +20,7 @@ const GET_NODES: Asked = Asked {
 impl CopyTargets for Cluster {
     /// Two requests for a worker, and a third where the claim is new: its pod by address, which names the node, and that by
     /// name. A worker that is no pod of this cluster has no node that could be drained, and nothing to note a claim on.
-    async fn claim(&self, target: &Worker, wish: &CopyWish<'_>) -> Result<Target> {
+    async fn claim(&self, target: &Worker, draining: bool, wish: &CopyWish<'_>) -> Result<Target> {
         let pods = Api::<core::Pod>::namespaced(self.client.clone(), wish.namespace);
         let selection = Selection {
             resource: "pods",
@@ -42,7 +42,7 @@ impl CopyTargets for Cluster {
         let Some(node) = found.map(node_view) else {
             return Ok(Target::Draining);
         };
-        Ok(match claim_target(&node, &wish.from.host, wish.now) {
+        Ok(match claim_target(&node, draining, &wish.from.host, wish.now) {
             TargetClaim::Draining => Target::Draining,
             TargetClaim::Busy(why) => Target::Busy(why),
             TargetClaim::Free(None) => Target::Claimed,

@@ -32,7 +32,7 @@ const SAVE_SECONDS: u64 = 150;
 struct OnlyTo<'a>(&'a str);
 
 impl CopyTargets for OnlyTo<'_> {
-    async fn claim(&self, target: &Worker, _: &CopyWish<'_>) -> Result<Target> {
+    async fn claim(&self, target: &Worker, _: bool, _: &CopyWish<'_>) -> Result<Target> {
         Ok(if target.host == self.0 {
             Target::Claimed
         } else {

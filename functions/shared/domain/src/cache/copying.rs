@@ -91,10 +91,11 @@ pub enum TargetClaim {
     Busy(String),
 }
 
-/// Decides by the node of a worker whether that may take copies of what the worker at `from` holds.
+/// Decides by the node of a worker whether that may take copies of what the worker at `from` holds; `draining`: even if it is
+/// being drained itself.
 #[must_use]
-pub fn claim_target(node: &Node, from: &str, now: Timestamp) -> TargetClaim {
-    if node.draining_since().is_some() {
+pub fn claim_target(node: &Node, draining: bool, from: &str, now: Timestamp) -> TargetClaim {
+    if node.draining_since().is_some() && !draining {
         return TargetClaim::Draining;
     }
     let claimed = node.annotations.get(names::TAKES_COPIES_ANNOTATION);
@@ -180,7 +181,7 @@ mod tests {
     }
 
     fn claimed(node: &mut Node, from: &str, now: i64) -> TargetClaim {
-        let claim = claim_target(node, from, at(now));
+        let claim = claim_target(node, false, from, at(now));
         if let TargetClaim::Free(Some(change)) = &claim {
             for (name, value) in &change.annotations {
                 node.annotations
@@ -215,6 +216,8 @@ mod tests {
         node.annotations
             .insert(names::DRAIN_SINCE_ANNOTATION.to_owned(), mark);
         assert_eq!(claimed(&mut node, "a", 1), TargetClaim::Draining);
+        let last_choice = claim_target(&node, true, "a", at(1));
+        assert!(matches!(last_choice, TargetClaim::Free(Some(_))));
     }
 
     #[test]

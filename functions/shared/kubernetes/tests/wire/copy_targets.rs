@@ -40,7 +40,7 @@ async fn claim(script: &Script) -> Target {
         namespace: "alluxio",
         now: Timestamp::UNIX_EPOCH,
     };
-    let claimed = script.cluster.claim(&worker("10.0.1.8"), &wish).await;
+    let claimed = script.cluster.claim(&worker("10.0.1.8"), false, &wish).await;
     claimed.expect("an answer")
 }
 
