@@ -1,5 +1,6 @@
 //! Saves every byte whose only copy is on the worker, then decommissions it.
 
+mod copying;
 #[cfg(test)]
 mod fake_world;
 mod hurry;

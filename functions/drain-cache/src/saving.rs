@@ -6,7 +6,7 @@ use tidegate_domain::cache::{
     FileState, HeldBlock, Holder, MOST_PENDING, Need, Pass, Pending, Verdict, Worker, WorkerFile, judge, near,
 };
 use tidegate_domain::error::Result;
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock, Copied, CopyTargets, CopyWish};
+use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock, Copied, CopyTargets};
 
 use super::{BETWEEN_LOOKS, DrainCache, Session};
 
@@ -113,22 +113,11 @@ impl<Cluster: CopyTargets, Master: CacheMaster, Workers: CacheWorker, C: Clock>
     ) -> Result<Option<Copied>> {
         let asked = match verdict.need {
             Need::Persist => self.master.persist(path).await? == Changed::Done,
-            Need::Copy => {
-                let copies = session.progress.pending.iter().filter(|pending| pending.copy);
-                let wish = CopyWish {
-                    path,
-                    from: worker,
-                    listed,
-                    under_way: copies.map(|pending| pending.bytes).sum(),
-                    namespace: &self.namespace,
-                    now: self.clock.now(),
-                };
-                match self.master.copy(&wish, &self.cluster).await? {
-                    Copied::Asked => true,
-                    Copied::Nothing => false,
-                    refused => return Ok(Some(refused)),
-                }
-            }
+            Need::Copy => match self.copy(&session.progress, path, worker, listed).await? {
+                Copied::Asked => true,
+                Copied::Nothing => false,
+                refused => return Ok(Some(refused)),
+            },
             Need::Nothing | Need::Completion => false,
         };
         if asked {
