@@ -32,7 +32,23 @@ pub(crate) struct File {
     written: u64,
     asked_at: Option<i64>,
     pub(crate) elsewhere: bool,
+    /// A second block of it is on no worker any more.
+    pub(crate) broken: bool,
     pub(crate) persisted: bool,
+}
+
+impl File {
+    /// The first is here, and wherever else; a second one was lost.
+    fn blocks(&self, hosts: Vec<String>) -> Vec<Block> {
+        let block = |id, hosts| Block {
+            id,
+            bytes: self.bytes,
+            hosts,
+            known: true,
+        };
+        let lost = self.broken.then(|| block(2, Vec::new()));
+        [block(1, hosts)].into_iter().chain(lost).collect()
+    }
 }
 
 /// One worker with its node, and the under store behind it.
@@ -50,6 +66,8 @@ pub(crate) struct World {
     pub(crate) gone: Cell<bool>,
     /// Files with one of these in their path are never persisted.
     pub(crate) never_persisted: RefCell<Vec<String>>,
+    /// Bytes that are free on other workers in service; none where there is no other.
+    pub(crate) room: Cell<Option<u64>>,
     /// The rate that was noted last.
     pub(crate) rate: RefCell<Option<Rate>>,
 }
@@ -61,6 +79,7 @@ impl World {
             written: 0,
             asked_at: None,
             elsewhere: false,
+            broken: false,
             persisted: false,
         };
         Self {
@@ -82,6 +101,7 @@ impl World {
             read_only: Cell::new(false),
             gone: Cell::new(false),
             never_persisted: RefCell::default(),
+            room: Cell::default(),
             rate: RefCell::default(),
         }
     }
@@ -268,12 +288,7 @@ impl CacheMaster for &World {
                 persisted: file.persisted,
                 persisting: false,
                 folder: false,
-                blocks: vec![Block {
-                    id: 1,
-                    bytes: file.bytes,
-                    hosts,
-                    known: true,
-                }],
+                blocks: file.blocks(hosts),
                 ..FileState::default()
             }
         }))
@@ -297,8 +312,23 @@ impl CacheMaster for &World {
         Ok(Changed::Done)
     }
 
-    async fn copy(&self, _: &CopyWish<'_>, _: &impl CopyTargets) -> Result<Copied> {
-        not_asked()
+    async fn copy(&self, wish: &CopyWish<'_>, _: &impl CopyTargets) -> Result<Copied> {
+        let Some(room) = self.room.get() else {
+            return Ok(Copied::NoTarget("no other worker is in service".to_owned()));
+        };
+        let mut files = self.files.borrow_mut();
+        let Some(file) = files.get_mut(wish.path).filter(|file| !file.elsewhere) else {
+            return Ok(Copied::Nothing);
+        };
+        if room < file.bytes {
+            return Ok(Copied::NoTarget(format!(
+                "no other worker has {} bytes free",
+                file.bytes
+            )));
+        }
+        self.room.set(Some(room - file.bytes));
+        file.elsewhere = true;
+        Ok(Copied::Asked)
     }
 
     async fn decommission(&self, _: &Worker) -> Result<Changed> {

@@ -42,9 +42,13 @@ impl<Cluster: CopyTargets, Master: CacheMaster, Workers: CacheWorker, C: Clock>
                     let Some(what) = missing(verdict.need) else {
                         continue;
                     };
-                    pass.needs(&file.path, verdict.bytes, what);
+                    // What is left of a broken file is copied where there is time, and holds nobody.
+                    if verdict.broken.is_none() {
+                        pass.needs(&file.path, verdict.bytes, what);
+                    }
                     if verdict.need != Need::Completion {
-                        session.wait_for_turn(&file.path, verdict.bytes, verdict.only_here > 0);
+                        let at_stake = verdict.only_here > 0 && verdict.broken.is_none();
+                        session.wait_for_turn(&file.path, verdict.bytes, at_stake);
                     }
                 }
                 self.ask_in_turn(session, &mut looked_at, worker, stores).await?;

@@ -1,5 +1,7 @@
 //! Saves every byte whose only copy is on the worker, then decommissions it.
 
+#[cfg(test)]
+mod broken_files;
 mod copying;
 #[cfg(test)]
 mod fake_world;
