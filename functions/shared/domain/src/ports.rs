@@ -39,6 +39,12 @@ pub struct Ec2Instance {
     pub zone: String,
     /// `InstanceType`.
     pub instance_type: String,
+    /// `PrivateDnsName`; an instance that has terminated has none.
+    pub private_dns_name: Option<String>,
+    /// `PrivateIpAddress`; an instance that has terminated has none.
+    pub private_address: Option<String>,
+    /// `Ipv6Address` of its primary network interface.
+    pub ipv6_address: Option<String>,
 }
 
 impl Ec2Instance {
@@ -115,10 +121,12 @@ pub enum Eviction {
     Throttled,
 }
 
-/// Nodes. One node is found by a selector, never by listing the cluster.
+/// Nodes. One node is found by its name or by a selector, never by listing the cluster.
 pub trait Nodes {
-    /// The node of an instance, by [`crate::names::INSTANCE_ID_LABEL`], or among the nodes of its type and zone
-    /// that do not carry that label yet; its provider id must name the instance. Waits for it that long.
+    /// The Node object whose provider id names the instance. Once a step has found it ([`crate::subject::Identity::node_uid`]) it is got
+    /// by its name alone. Before that it is looked for by the name that EC2 gives it, by
+    /// [`crate::names::INSTANCE_ID_LABEL`], and among all nodes of the instance's type and zone, as that label may be
+    /// missing or another instance's. Waits for it that long.
     async fn find(&self, subject: &Subject, within: Duration) -> Result<Option<Node>>;
     /// Changes a node as it was seen (refused where it has changed since).
     async fn change(&self, node: &Node, change: &NodeChange) -> Result<Changed>;
