@@ -82,10 +82,25 @@ pub trait AutoScaling {
     async fn retains(&self, group: &str) -> Result<bool>;
 }
 
+/// Where an execution stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Run {
+    /// It runs.
+    Running,
+    /// It succeeded, with that outcome in its output.
+    Succeeded(String),
+    /// It ended in another way, or Step Functions knows none of that ARN (any more).
+    Over,
+}
+
 /// Step Functions.
 pub trait Executions {
+    /// Where that execution stands.
+    async fn run(&self, execution: &str) -> Result<Run>;
     /// Whether that execution is running; not so where Step Functions knows none of that ARN (any more).
-    async fn running(&self, execution: &str) -> Result<bool>;
+    async fn running(&self, execution: &str) -> Result<bool> {
+        Ok(self.run(execution).await? == Run::Running)
+    }
 }
 
 /// EC2.
