@@ -6,7 +6,7 @@ use tidegate_domain::cache::{Unsaved, Worker};
 use tidegate_domain::error::Result;
 use tidegate_domain::node::Node;
 use tidegate_domain::outcome::DrainOutcome;
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock, Nodes, Pods};
+use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock, Nodes, Pods, WorkerReport};
 
 use super::{DrainCache, Facts, Session, Step};
 
@@ -39,13 +39,18 @@ impl Facts {
 impl<Cluster, Master, Workers, C> DrainCache<Cluster, Master, Workers, C>
 where
     Cluster: Nodes + Pods,
-    Master: CacheMaster,
+    Master: CacheMaster + WorkerReport,
     Workers: CacheWorker,
     C: Clock,
 {
     /// Takes a worker out of service that may still hold what exists nowhere else. Only here: once it is out of service
     /// nothing of that can be saved any more.
-    pub(super) async fn leave(&self, session: &mut Session, node: &Node, worker: &Worker) -> Result<Step> {
+    pub(super) async fn leave(
+        &self,
+        session: &mut Session,
+        node: Option<&Node>,
+        worker: &Worker,
+    ) -> Result<Step> {
         let (unsaved, complete) = self.unsaved(worker).await?;
         if self.master.decommission(worker).await? != Changed::Done {
             return Ok(Step::NotYet(format!(
@@ -56,7 +61,7 @@ where
         session.progress.decommissioned();
         if unsaved.files == 0 && complete {
             // The look that counts comes after it.
-            return self.note_decommission(node).await;
+            return self.note_decommission(session, node).await;
         }
         Ok(lost(session, worker, unsaved, complete))
     }

@@ -4,16 +4,15 @@ mod drain;
 mod file;
 mod forecast;
 mod order;
+mod sighting;
 mod unsaved;
 
-pub use drain::{
-    CLEAN_PASSES, Idle, IdleWait, MOST_NAMED, MOST_PENDING, Pass, Pending, Phase, Progress, Totals,
-    next_phase,
-};
+pub use drain::{CLEAN_PASSES, Idle, IdleWait, MOST_NAMED, MOST_PENDING, Pass, Pending, Progress, Totals};
 pub use file::{FileState, Need, judge};
 pub(crate) use forecast::writable;
 pub use forecast::{Amount, Forecast, Found, Rate, RateMemory, Surroundings, UnderStores, forecast};
 pub use order::{Hurry, MOST_CARRIED, MOST_WAITING, Waiting, last_moment, near, next_turn, prune};
+pub use sighting::{Phase, SeenWorker, Sighting, next_phase, proven_empty, several_live};
 pub use unsaved::{MOST_LISTED_BYTES, Unsaved};
 
 use serde::{Deserialize, Serialize};
