@@ -95,7 +95,7 @@ impl Flow {
     }
 
     /// Notes that a file has been asked for; it is the last one of those under way.
-    pub(super) fn asked(&mut self, pending: &[Pending], now: Timestamp) {
+    pub(crate) fn asked(&mut self, pending: &[Pending], now: Timestamp) {
         self.turn_since.get_or_insert(now);
         self.turn_most = self.turn_most.max(under_way(pending));
         if pending.len() == 1 {
@@ -104,7 +104,7 @@ impl Flow {
     }
 
     /// Notes that a file has become safe.
-    pub(super) fn saved(&mut self, bytes: u64, persisted: bool, now: Timestamp) {
+    pub(crate) fn saved(&mut self, bytes: u64, persisted: bool, now: Timestamp) {
         self.moved_at = Some(now);
         if persisted {
             self.halts = 0;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::fate::Fate;
-use crate::cache::{Amount, CLEAN_PASSES, FileState, Losses, Pass, Pending, Totals};
+use crate::cache::{Amount, CLEAN_PASSES, FileState, Flow, Losses, Pass, Pending, Totals};
 
 /// One look through the files of all caches.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,6 +111,8 @@ pub struct Progress {
     pub clean_rounds: u32,
     /// What was asked to be written and is not there yet.
     pub pending: Vec<Pending>,
+    /// How much is asked for at a time.
+    pub flow: Flow,
     /// What has been saved.
     pub saved: Totals,
     /// When the last look at caches in service began, if every worker that has a pod was in service then.
@@ -151,10 +153,18 @@ impl Progress {
         self.clean_rounds >= CLEAN_PASSES
     }
 
-    /// Notes that a file is where it should be.
-    pub const fn saved(&mut self, bytes: u64) {
+    /// Notes that a file has been asked for.
+    pub fn asked(&mut self, pending: Pending) {
+        let now = pending.asked_at;
+        self.pending.push(pending);
+        self.flow.asked(&self.pending, now);
+    }
+
+    /// Notes that a file has reached the under store.
+    pub fn saved(&mut self, bytes: u64, now: Timestamp) {
         self.saved.persisted_files += 1;
         self.saved.persisted_bytes += bytes;
+        self.flow.saved(bytes, true, now);
     }
 }
 
