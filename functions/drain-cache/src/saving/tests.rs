@@ -212,6 +212,8 @@ async fn pass(alluxio: &Alluxio, seconds: i64) -> (Passed, Session) {
         facts: Facts::default(),
         looks: Vec::new(),
         looked_again: false,
+        nodeless: false,
+        absences: 0,
         without_target: false,
         ends: Timestamp::constant(alluxio.now.get() + seconds, 0),
         closes: Timestamp::constant(alluxio.now.get() + seconds + 6, 0),
