@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
-use tidegate_domain::cache::Sighting;
+use tidegate_domain::cache::{Sighting, Worker, WorkerState};
 use tidegate_domain::claim::taken_over;
 use tidegate_domain::deadline::retry_after_seconds;
 use tidegate_domain::error::Result;
@@ -50,7 +50,8 @@ impl<Cluster: Nodes + Pods + Volumes, Master: CacheMaster, C: Clock> RetireWorke
     async fn answer(&self, call: &Call) -> Result<Answer<RetireOutcome, Facts>> {
         let mut facts = Facts::default();
         let Some(node) = self.cluster.find(&call.node, Duration::ZERO).await? else {
-            return Ok(match self.in_service(&call.node, None).await? {
+            let workers = self.workers(&call.node, None).await?;
+            return Ok(match workers.iter().find_map(|worker| in_service(Some(worker))) {
                 Some(reason) => Answer::new(RetireOutcome::InService, reason, facts),
                 None => Answer::new(RetireOutcome::Absent, call.node.no_node(), facts),
             });
@@ -59,14 +60,18 @@ impl<Cluster: Nodes + Pods + Volumes, Master: CacheMaster, C: Clock> RetireWorke
         if let Some(reason) = taken_over(&node, &call.execution, Direction::Drain) {
             return Ok(Answer::new(RetireOutcome::Superseded, reason, facts));
         }
-        if let Some(reason) = self.in_service(&call.node, Some(&node)).await? {
+        let workers = self.workers(&call.node, Some(&node)).await?;
+        if let Some(reason) = workers.iter().find_map(|worker| in_service(Some(worker))) {
             return Ok(Answer::new(RetireOutcome::InService, reason, facts));
         }
-        if let Some(change) = pull_levers(&node)
-            && self.cluster.change(&node, &change).await? == Changed::Conflict
-        {
-            let reason = format!("node {} has changed meanwhile", node.name);
-            return Ok(Answer::again(RetireOutcome::Waiting, reason, 1, facts));
+        if let Some(change) = pull_levers(&node) {
+            if let Some(reason) = self.keep_out_of_service(&workers).await? {
+                return Ok(Answer::again(RetireOutcome::Waiting, reason, 1, facts));
+            }
+            if self.cluster.change(&node, &change).await? == Changed::Conflict {
+                let reason = format!("node {} has changed meanwhile", node.name);
+                return Ok(Answer::again(RetireOutcome::Waiting, reason, 1, facts));
+            }
         }
         let waiting = match self.pods_left(&node).await? {
             Some(reason) => Some(reason),
@@ -85,15 +90,27 @@ impl<Cluster: Nodes + Pods + Volumes, Master: CacheMaster, C: Clock> RetireWorke
         Ok(Answer::again(RetireOutcome::Waiting, reason, again, facts))
     }
 
-    /// Why a worker must not be taken away, or none.
-    async fn in_service(&self, subject: &Subject, node: Option<&Node>) -> Result<Option<String>> {
+    /// What the master knows at the addresses of the instance.
+    async fn workers(&self, subject: &Subject, node: Option<&Node>) -> Result<Vec<Worker>> {
+        let mut workers = Vec::new();
         if subject.terminated() {
             // Its address may be another instance's by now.
-            return Ok(None);
+            return Ok(workers);
         }
         for address in Sighting::new(subject, node).addresses() {
-            if let Some(reason) = in_service(self.master.worker(&address).await?.as_ref()) {
-                return Ok(Some(reason));
+            workers.extend(self.master.worker(&address).await?);
+        }
+        Ok(workers)
+    }
+
+    /// Decommissions its workers once more: a decommission expires after minutes, and the drain may have waited longer for
+    /// pods. A worker that registers again while its pod ends would take writes that nobody looks for. Why one cannot be
+    /// decommissioned just now, or none.
+    async fn keep_out_of_service(&self, workers: &[Worker]) -> Result<Option<String>> {
+        let decommissioned = |worker: &&Worker| worker.state == WorkerState::Decommissioned;
+        for worker in workers.iter().filter(decommissioned) {
+            if self.master.decommission(worker).await? == Changed::Conflict {
+                return Ok(Some(format!("worker {} is just registering", worker.host)));
             }
         }
         Ok(None)
