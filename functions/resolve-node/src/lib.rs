@@ -54,6 +54,12 @@ pub struct Facts {
     pub replace: bool,
     /// Whether EC2 takes the instance away at the deadline, whatever it is told.
     pub reclaimed: bool,
+    /// What the group will refuse in the end, or cannot do as it is set.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub in_the_way: Vec<String>,
+    /// Why its node should have no cache, where its worker is looked for all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub look_for_worker: Option<String>,
     /// Where it is about several instances: the input of an execution for each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<Input>,
@@ -171,12 +177,15 @@ impl<Groups: AutoScaling, Ec2: Instances, Eks: ApiServers> ResolveNode<Groups, E
         };
         let disks = self.instances.local_disks(&membership.instance_type).await?;
         // Nothing waits for an instance that its group has forgotten; the group itself may be gone by now.
-        let (hooks, retains) = if membership.lifecycle_state == ENDED {
-            (Vec::new(), false)
+        let (hooks, settings) = if membership.lifecycle_state == ENDED {
+            (Vec::new(), None)
         } else {
             let hooks = self.groups.hooks(&membership.group).await?;
-            let drains = call.direction == Direction::Drain;
-            (hooks, drains && self.groups.retains(&membership.group).await?)
+            let settings = match call.direction {
+                Direction::Drain => self.groups.settings(&membership.group).await?,
+                Direction::Join => None,
+            };
+            (hooks, settings)
         };
         let known = Known {
             direction: call.direction,
@@ -185,7 +194,7 @@ impl<Groups: AutoScaling, Ec2: Instances, Eks: ApiServers> ResolveNode<Groups, E
             membership: &membership,
             disks,
             hooks: &hooks,
-            retains,
+            settings: settings.as_ref(),
             identity,
             started_at: call.started_at,
         };
@@ -194,9 +203,13 @@ impl<Groups: AutoScaling, Ec2: Instances, Eks: ApiServers> ResolveNode<Groups, E
             reason,
             subject,
             deadline,
+            in_the_way,
+            look_for_worker,
         } = resolve(&self.scope, known);
         facts.node = subject;
         facts.deadline = Some(deadline);
+        facts.in_the_way = in_the_way;
+        facts.look_for_worker = look_for_worker;
         if outcome == ResolveOutcome::Resolved {
             facts.api_server = Some(self.api_servers.api_server().await?);
         }

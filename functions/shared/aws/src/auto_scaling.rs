@@ -2,9 +2,11 @@ use std::collections::BTreeMap;
 
 use aws_config::SdkConfig;
 use aws_sdk_autoscaling::Client;
-use aws_sdk_autoscaling::types::{AutoScalingInstanceDetails, LifecycleHook, RetentionAction};
+use aws_sdk_autoscaling::types::{
+    AutoScalingGroup, AutoScalingInstanceDetails, LifecycleHook, RetentionAction,
+};
 use tidegate_domain::error::Result;
-use tidegate_domain::ports::{AutoScaling, GroupHook, Membership};
+use tidegate_domain::ports::{AutoScaling, GroupHook, GroupSettings, Membership};
 use tidegate_domain::subject::InstanceId;
 
 use crate::errors::{classify, incomplete, told};
@@ -77,7 +79,7 @@ impl AutoScaling for Groups {
             .collect()
     }
 
-    async fn retains(&self, group: &str) -> Result<bool> {
+    async fn settings(&self, group: &str) -> Result<Option<GroupSettings>> {
         let answer = self
             .client
             .describe_auto_scaling_groups()
@@ -85,13 +87,33 @@ impl AutoScaling for Groups {
             .send()
             .await
             .map_err(|error| classify(DESCRIBE_GROUPS, &error))?;
-        Ok(answer
-            .auto_scaling_groups()
-            .iter()
-            .filter(|found| found.auto_scaling_group_name() == Some(group))
-            .filter_map(|found| found.instance_lifecycle_policy()?.retention_triggers())
-            .any(|triggers| triggers.terminate_hook_abandon() == Some(&RetentionAction::Retain)))
+        let mut groups = answer.auto_scaling_groups().iter();
+        groups
+            .find(|found| found.auto_scaling_group_name() == Some(group))
+            .map(settings)
+            .transpose()
     }
+}
+
+fn settings(group: &AutoScalingGroup) -> Result<GroupSettings> {
+    let size = |value: Option<i32>, what| {
+        value
+            .and_then(|value| u32::try_from(value).ok())
+            .ok_or_else(|| incomplete(DESCRIBE_GROUPS, what))
+    };
+    let triggers = group
+        .instance_lifecycle_policy()
+        .and_then(|policy| policy.retention_triggers());
+    let suspended = group.suspended_processes().iter();
+    Ok(GroupSettings {
+        retains: triggers
+            .is_some_and(|triggers| triggers.terminate_hook_abandon() == Some(&RetentionAction::Retain)),
+        min_size: size(group.min_size(), "MinSize")?,
+        desired_capacity: size(group.desired_capacity(), "DesiredCapacity")?,
+        suspended: suspended
+            .filter_map(|process| process.process_name().map(ToOwned::to_owned))
+            .collect(),
+    })
 }
 
 fn membership(found: &AutoScalingInstanceDetails) -> Result<Membership> {

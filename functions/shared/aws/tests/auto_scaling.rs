@@ -6,7 +6,7 @@ use endpoint::{Answer, Endpoint};
 use tidegate_aws::{GroupListing, Groups};
 use tidegate_domain::bootstrap::{GroupTypes, TypeSource};
 use tidegate_domain::error::{Error, ErrorName};
-use tidegate_domain::ports::{AutoScaling, GroupHook, Membership};
+use tidegate_domain::ports::{AutoScaling, GroupHook, GroupSettings, Membership};
 use tidegate_domain::subject::InstanceId;
 
 const ID: &str = "i-0123456789abcdef0";
@@ -25,7 +25,8 @@ fn instances(members: &str) -> Answer {
 fn group(policy: &str) -> Answer {
     Answer::ok(&format!(
         "<DescribeAutoScalingGroupsResponse><DescribeAutoScalingGroupsResult><AutoScalingGroups><member>\
-         <AutoScalingGroupName>nvme-nodes</AutoScalingGroupName>{policy}</member></AutoScalingGroups>\
+         <AutoScalingGroupName>nvme-nodes</AutoScalingGroupName><MinSize>2</MinSize>\
+         <DesiredCapacity>3</DesiredCapacity>{policy}</member></AutoScalingGroups>\
          </DescribeAutoScalingGroupsResult></DescribeAutoScalingGroupsResponse>"
     ))
 }
@@ -147,9 +148,36 @@ async fn a_group_retains_only_where_its_policy_says_so() {
         (String::new(), false),
     ] {
         let endpoint = Endpoint::with([group(&policy)]);
-        let answer = Groups::new(&endpoint.configuration()).retains("nvme-nodes").await;
-        assert_eq!(answer, Ok(retains), "{policy}");
+        let answer = Groups::new(&endpoint.configuration())
+            .settings("nvme-nodes")
+            .await;
+        let expected = GroupSettings {
+            retains,
+            min_size: 2,
+            desired_capacity: 3,
+            suspended: Vec::new(),
+        };
+        assert_eq!(answer, Ok(Some(expected)), "{policy}");
     }
+}
+
+#[tokio::test]
+async fn a_group_tells_its_suspended_processes() {
+    let processes = "<SuspendedProcesses><member><ProcessName>Launch</ProcessName><SuspensionReason>User suspended at \
+                     2026-11-23T10:00:00Z</SuspensionReason></member></SuspendedProcesses>";
+    let endpoint = Endpoint::with([group(processes)]);
+    let answer = Groups::new(&endpoint.configuration())
+        .settings("nvme-nodes")
+        .await;
+    let suspended = answer.map(|settings| settings.unwrap_or_default().suspended);
+    assert_eq!(suspended, Ok(vec!["Launch".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_group_that_is_not_there_has_no_settings() {
+    let endpoint = Endpoint::with([group("")]);
+    let answer = Groups::new(&endpoint.configuration()).settings("web").await;
+    assert_eq!(answer, Ok(None));
 }
 
 async fn error_of(answer: Answer) -> Result<Vec<GroupHook>, Error> {

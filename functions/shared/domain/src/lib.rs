@@ -7,6 +7,7 @@
 pub mod api_server;
 pub mod bootstrap;
 pub mod cache;
+pub mod capacity;
 pub mod claim;
 pub mod deadline;
 pub mod destroy;

@@ -36,6 +36,8 @@ outcomes! {
         Superseded = "superseded",
         /// It is about several instances: an execution for each is to be started.
         Several = "several",
+        /// What the drain is for would fail in the end, so it is not begun.
+        Refused = "refused",
     }
 }
 
@@ -132,6 +134,8 @@ outcomes! {
         Absent = "absent",
         /// Time is up, and the worker still holds what exists nowhere else.
         Incomplete = "incomplete",
+        /// The worker is gone, and what existed only on it is gone with it.
+        Lost = "lost",
         /// Another execution has taken the node over, and does the rest.
         Superseded = "superseded",
         /// What it would do, with nothing changed.

@@ -70,6 +70,20 @@ pub struct GroupHook {
     pub default_result: String,
 }
 
+/// What a group is set to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupSettings {
+    /// Whether it keeps an instance whose terminate hook is abandoned
+    /// (`InstanceLifecyclePolicy.RetentionTriggers.TerminateHookAbandon` is `retain`).
+    pub retains: bool,
+    /// `MinSize`.
+    pub min_size: u32,
+    /// `DesiredCapacity`.
+    pub desired_capacity: u32,
+    /// The names of its `SuspendedProcesses`.
+    pub suspended: Vec<String>,
+}
+
 /// Auto Scaling.
 pub trait AutoScaling {
     /// The group of an instance; none where it is in no group (any more).
@@ -78,8 +92,8 @@ pub trait AutoScaling {
     async fn memberships(&self, instances: &[InstanceId]) -> Result<BTreeMap<InstanceId, Membership>>;
     /// The hooks of a group.
     async fn hooks(&self, group: &str) -> Result<Vec<GroupHook>>;
-    /// Whether the group keeps an instance whose terminate hook is abandoned.
-    async fn retains(&self, group: &str) -> Result<bool>;
+    /// What a group is set to; none where there is no such group (any more).
+    async fn settings(&self, group: &str) -> Result<Option<GroupSettings>>;
 }
 
 /// Where an execution stands.

@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::capacity::{End, refusal, suspended};
 use crate::deadline::deadline;
 use crate::disks::{Disk, DiskLayout, as_set_up};
 use crate::outcome::ResolveOutcome;
-use crate::ports::{Ec2Instance, GroupHook, Membership};
+use crate::ports::{Ec2Instance, GroupHook, GroupSettings, Membership};
 use crate::subject::{Hook, Identity, InstanceId, Subject};
 use crate::trigger::{LifecycleAction, Place, Trigger};
 
@@ -132,6 +133,11 @@ pub struct Resolution {
     pub subject: Option<Subject>,
     /// When the execution must have decided.
     pub deadline: Timestamp,
+    /// What the group will refuse, or cannot do as it is set.
+    pub in_the_way: Vec<String>,
+    /// Why its node should have no cache, where only a look at the node can say so: one that began to cache under other
+    /// settings may still hold files.
+    pub look_for_worker: Option<String>,
 }
 
 /// Everything that is known of an instance of ours.
@@ -149,8 +155,8 @@ pub struct Known<'a> {
     pub disks: Vec<Disk>,
     /// The hooks of its group.
     pub hooks: &'a [GroupHook],
-    /// Whether its group retains.
-    pub retains: bool,
+    /// What its group is set to; none where that does not matter, or the group is gone.
+    pub settings: Option<&'a GroupSettings>,
     /// What EC2 tells of it.
     pub identity: Identity,
     /// When the execution began.
@@ -167,7 +173,7 @@ pub fn resolve(scope: &Scope, known: Known<'_>) -> Resolution {
         membership,
         disks,
         hooks,
-        retains,
+        settings,
         identity,
         started_at,
     } = known;
@@ -199,8 +205,12 @@ pub fn resolve(scope: &Scope, known: Known<'_>) -> Resolution {
         disks,
         one_array,
         hook,
-        retains,
+        retains: direction == Direction::Drain && settings.is_some_and(|settings| settings.retains),
         identity,
+    };
+    let (refused, in_the_way) = match settings {
+        Some(settings) if direction == Direction::Drain => hindrances(trigger, &subject, settings),
+        _ => (None, Vec::new()),
     };
     let (outcome, reason) = if direction == Direction::Join && leaves(state) {
         (
@@ -222,7 +232,7 @@ pub fn resolve(scope: &Scope, known: Known<'_>) -> Resolution {
                 subject.instance_type
             ),
         )
-    } else if subject.disks.is_empty() && !in_memory {
+    } else if subject.disks.is_empty() && !in_memory && (direction == Direction::Join || state == ENDED) {
         (
             ResolveOutcome::Ignored,
             format!(
@@ -230,21 +240,66 @@ pub fn resolve(scope: &Scope, known: Known<'_>) -> Resolution {
                 subject.instance_type
             ),
         )
+    } else if let Some(refused) = refused {
+        (ResolveOutcome::Refused, refused)
     } else {
         let layout = &subject.disk_layout;
-        (
-            ResolveOutcome::Resolved,
-            format!(
-                "{trigger}: instance {instance} of group {} is {state}, disks {layout}",
-                membership.group
-            ),
-        )
+        let mut reason = format!(
+            "{trigger}: instance {instance} of group {} is {state}, disks {layout}",
+            membership.group
+        );
+        if !in_the_way.is_empty() {
+            reason = format!("{reason}; in the way: {}", in_the_way.join("; "));
+        }
+        (ResolveOutcome::Resolved, reason)
     };
+    let looked_at = outcome == ResolveOutcome::Resolved && subject.disks.is_empty() && !in_memory;
+    let look_for_worker = looked_at.then(|| {
+        format!(
+            "instance type {} has no NVMe instance store",
+            subject.instance_type
+        )
+    });
     Resolution {
         outcome,
         reason,
         subject: Some(subject),
         deadline,
+        in_the_way,
+        look_for_worker,
+    }
+}
+
+/// What the group would refuse in the end of a drain that is carried out, and everything that is in the way of one that is
+/// planned.
+fn hindrances(
+    trigger: &Trigger,
+    subject: &Subject,
+    settings: &GroupSettings,
+) -> (Option<String>, Vec<String>) {
+    let group = &subject.auto_scaling_group;
+    let end = end(trigger, &subject.lifecycle_state, subject.hook.is_some());
+    let mut in_the_way = suspended(group, settings, end);
+    let refusal = refusal(group, settings, end);
+    in_the_way.extend(refusal.clone());
+    (refusal.filter(|_| !trigger.wishes().plan), in_the_way)
+}
+
+/// What becomes of the instance in the end. One that a hook holds, or that is on its way out or taken back by EC2, leaves
+/// its group anyway, and a retained one counts no longer.
+fn end(trigger: &Trigger, state: &str, hook_waits: bool) -> End {
+    let wishes = trigger.wishes();
+    let ends = if trigger.by_hand() {
+        wishes.terminate.unwrap_or(true)
+    } else {
+        trigger.replaces()
+    };
+    if !ends || hook_waits || leaves(state) || trigger.reclaimed() {
+        End::Stays
+    } else if trigger.replaces() {
+        End::Replaced
+    } else {
+        End::Shrinks
     }
 }
 

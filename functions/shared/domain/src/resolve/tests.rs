@@ -100,7 +100,11 @@ fn resolved(direction: Direction, trigger: &Trigger, state: &str, disks: usize) 
             membership: &member(state),
             disks: vec![Disk { size_gb: 300 }; disks],
             hooks: &hooks(),
-            retains: true,
+            settings: Some(&GroupSettings {
+                retains: true,
+                desired_capacity: 3,
+                ..GroupSettings::default()
+            }),
             identity: Identity::default(),
             started_at: Timestamp::UNIX_EPOCH,
         },
@@ -134,7 +138,7 @@ fn disks_of_a_group_that_makes_an_array_of_them_are_one() {
         membership: &membership,
         disks: vec![Disk { size_gb: 300 }; 2],
         hooks: &[],
-        retains: false,
+        settings: None,
         identity: Identity::default(),
         started_at: Timestamp::UNIX_EPOCH,
     };
@@ -156,7 +160,11 @@ fn a_node_whose_cache_is_in_memory_is_drained_and_joins_by_itself() {
             membership: &member("InService"),
             disks: vec![Disk { size_gb: 300 }; disks],
             hooks: &hooks(),
-            retains: true,
+            settings: Some(&GroupSettings {
+                retains: true,
+                desired_capacity: 3,
+                ..GroupSettings::default()
+            }),
             identity: Identity::default(),
             started_at: Timestamp::UNIX_EPOCH,
         };
@@ -202,7 +210,7 @@ fn what_ec2_tells_comes_with_the_node() {
         membership: &member("InService"),
         disks: vec![Disk { size_gb: 300 }; 2],
         hooks: &[],
-        retains: false,
+        settings: None,
         identity: Identity::from(&told),
         started_at: Timestamp::UNIX_EPOCH,
     };
@@ -406,4 +414,92 @@ fn a_node_that_returns_to_a_warm_pool_or_ends_in_it_is_drained() {
             (by_hand(), "Warmed:Running", Resolved, false),
         ],
     );
+}
+
+fn at_minimum(trigger: &Trigger, state: &str) -> Resolution {
+    let settings = GroupSettings {
+        min_size: 3,
+        desired_capacity: 3,
+        ..GroupSettings::default()
+    };
+    let known = Known {
+        direction: Direction::Drain,
+        trigger,
+        instance: &instance(),
+        membership: &member(state),
+        disks: vec![Disk { size_gb: 300 }; 2],
+        hooks: &hooks(),
+        settings: Some(&settings),
+        identity: Identity::default(),
+        started_at: Timestamp::UNIX_EPOCH,
+    };
+    resolve(&scope(), known)
+}
+
+fn with_wishes(wishes: Wishes) -> Trigger {
+    Trigger::ByHand(Named::Instance(instance()), wishes)
+}
+
+#[test]
+fn a_drain_that_its_group_would_refuse_is_refused() {
+    let resolution = at_minimum(&by_hand(), "InService");
+    assert_eq!(resolution.outcome, ResolveOutcome::Refused);
+    assert!(resolution.reason.contains("MinSize 3"), "{}", resolution.reason);
+}
+
+#[test]
+fn a_plan_says_what_the_group_would_refuse() {
+    let plan = Wishes {
+        plan: true,
+        ..Wishes::default()
+    };
+    let resolution = at_minimum(&with_wishes(plan), "InService");
+    assert_eq!(resolution.outcome, ResolveOutcome::Resolved);
+    assert!(resolution.in_the_way[0].contains("MinSize 3"));
+}
+
+#[test]
+fn a_group_at_its_minimum_loses_what_it_need_not_give() {
+    let replaced = Wishes {
+        replace: true,
+        ..Wishes::default()
+    };
+    let kept = Wishes {
+        terminate: Some(false),
+        ..Wishes::default()
+    };
+    let taken_back = Wishes {
+        reclaimed: true,
+        ..Wishes::default()
+    };
+    for (trigger, state) in [
+        (by_hand(), "Terminating:Wait"),
+        (by_hand(), "Terminating:Proceed"),
+        (by_hand(), "Terminating:Retained"),
+        (with_wishes(replaced), "InService"),
+        (with_wishes(kept), "InService"),
+        (with_wishes(taken_back), "InService"),
+        (notice(News::RebalanceRecommendation, 0), "InService"),
+        (action(Direction::Drain), "Terminating:Wait"),
+    ] {
+        let resolution = at_minimum(&trigger, state);
+        assert_eq!(
+            resolution.outcome,
+            ResolveOutcome::Resolved,
+            "{trigger:?} {state}"
+        );
+        assert!(resolution.in_the_way.is_empty(), "{trigger:?} {state}");
+    }
+}
+
+#[test]
+fn a_node_without_disks_is_looked_at_before_its_end() {
+    let resolution = resolved(Direction::Drain, &action(Direction::Drain), "Terminating:Wait", 0);
+    assert_eq!(resolution.outcome, ResolveOutcome::Resolved);
+    let reason = resolution.look_for_worker.expect("a look");
+    assert!(reason.contains("no NVMe instance store"), "{reason}");
+    let ended = resolved(Direction::Drain, &by_hand(), ENDED, 0);
+    assert_eq!(ended.outcome, ResolveOutcome::Ignored);
+    let cached = resolved(Direction::Drain, &by_hand(), "InService", 2);
+    assert_eq!(cached.look_for_worker, None);
 }
