@@ -126,6 +126,8 @@ pub(crate) struct World {
     pub(crate) silently_ignored: RefCell<Vec<String>>,
     /// The rate that was noted last.
     pub(crate) rate: RefCell<Option<Rate>>,
+    /// The bytes that each answer counted as lost.
+    pub(crate) lost: RefCell<Vec<f64>>,
 }
 
 impl World {
@@ -176,6 +178,7 @@ impl World {
             room: Cell::default(),
             silently_ignored: RefCell::default(),
             rate: RefCell::default(),
+            lost: RefCell::default(),
         }
     }
 
@@ -350,6 +353,8 @@ impl World {
                 self.now.get() - began < 28,
                 "a call takes less than a function may"
             );
+            let lost = reply.metrics.iter().filter(|metric| metric.name == "BytesLost");
+            self.lost.borrow_mut().extend(lost.map(|metric| metric.value));
             let size = serde_json::to_vec(&reply.answer).expect("JSON").len();
             assert!(size < MOST_ANSWER_BYTES, "{size} bytes");
             self.calls.set(self.calls.get() + 1);

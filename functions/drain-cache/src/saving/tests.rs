@@ -208,6 +208,7 @@ async fn pass(alluxio: &Alluxio, seconds: i64) -> (Passed, Session) {
         call: Call::read(&call).expect("a call"),
         reclaimed: false,
         leaving: false,
+        hold: crate::ending::Hold::Lasts,
         progress: Progress::default(),
         facts: Facts::default(),
         looks: Vec::new(),

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::carried::{fit, json_bytes, mark, shortened};
-use super::{Flow, Found, Hurry, Losses, PageSize, Waiting, WorkerFilePage, WorkerLoad};
+use super::{Flow, Found, Hurry, LastLook, Losses, PageSize, Waiting, WorkerFilePage, WorkerLoad};
 
 /// So many passes in a row must find nothing before the worker is taken out of service.
 pub const CLEAN_PASSES: u32 = 2;
@@ -168,6 +168,8 @@ pub struct Progress {
     pub saving_since: Option<Timestamp>,
     /// When the last one was seen to be safe.
     pub saved_at: Option<Timestamp>,
+    /// What the last look through all files found.
+    pub last_look: LastLook,
     /// For a plan: what was found so far.
     pub found: Option<Found>,
     /// How much is asked for at a time.

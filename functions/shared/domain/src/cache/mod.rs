@@ -23,7 +23,7 @@ pub use losses::{Loss, Losses, MOST_LOSSES_BYTES};
 pub use order::{Hurry, MOST_CARRIED, MOST_WAITING, Waiting, last_moment, last_turn, near, next_turn, prune};
 pub use page::PageSize;
 pub use sighting::{Phase, SeenWorker, Sighting, next_phase, proven_empty, several_live};
-pub use unsaved::{MOST_LISTED_BYTES, Unsaved};
+pub use unsaved::{LastLook, MOST_LISTED_BYTES, Unsaved};
 
 use serde::{Deserialize, Serialize};
 
