@@ -199,6 +199,13 @@ pub fn taken_over(node: &Node, execution: &str, direction: Direction) -> Option<
     })
 }
 
+/// Whether a drain has the node, so that a join that gives way gives way to that drain.
+#[must_use]
+pub fn drained_by_another(node: &Node) -> bool {
+    let claimed = Claim::on(node).is_some_and(|claim| claim.direction == Direction::Drain);
+    claimed || node.draining_since().is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
