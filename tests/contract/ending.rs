@@ -147,6 +147,14 @@ impl Ending {
         }
     }
 
+    /// What it came to: the outcome, or the error of an execution that fails.
+    pub(crate) fn outcome(&self) -> &str {
+        match &self.result {
+            Ok(output) => output["outcome"].as_str().unwrap_or_default(),
+            Err(failure) => &failure.error,
+        }
+    }
+
     /// Checks that the event names the instance.
     pub(crate) fn assert_instance(&self) {
         assert_eq!(self.told()["instanceId"], INSTANCE, "{}", self.file);

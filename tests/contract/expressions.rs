@@ -30,7 +30,8 @@ fn joins() -> Vec<Ending> {
         join_in_trouble::unresolved(ErrorName::AwsUnavailable),
     ];
     let several = [
-        Vec::from(join::overtaken()),
+        Vec::from(join::overtaken(true)),
+        Vec::from(join::overtaken(false)),
         vec![claims::joined_with_the_wishes_of_another()],
         Vec::from(join::unfit()),
         Vec::from(join::out_of_time()),

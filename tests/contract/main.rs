@@ -31,6 +31,7 @@ mod repository;
 mod samples;
 mod scene;
 mod several;
+mod situations;
 mod spark;
 mod template;
 mod walker;

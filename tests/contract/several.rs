@@ -58,6 +58,11 @@ fn started(direction: Direction) -> Ending {
     typed(direction).play()
 }
 
+/// A drain of several instances.
+pub(crate) fn drains() -> Ending {
+    started(Direction::Drain)
+}
+
 /// Delivered a second time.
 fn started_before() -> Ending {
     let there = |_| Some(refused("Sfn.ExecutionAlreadyExistsException"));

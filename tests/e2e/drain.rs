@@ -103,6 +103,40 @@ async fn started_by_hand_a_drain_ends_the_instance_and_nothing_replaces_it() {
     group.delete().await;
 }
 
+/// Auto Scaling would refuse to end the instance, and only after its drain.
+#[tokio::test]
+async fn a_group_at_its_minimum_keeps_its_cache() {
+    let group = Group::with_nodes("case-minimum", TWO_DISKS, 1).await;
+    let instance = &group.in_service(1).await[0];
+    group.keep_at_least(1).await;
+    let refused = group
+        .world
+        .run(Machine::Drain, &json!({"instanceId": instance}), 60)
+        .await;
+    assert_eq!(refused.error, "refused", "{refused:#?}");
+    assert!(refused.cause.contains("MinSize 1"), "{refused:#?}");
+    assert!(!group.world.cordoned(instance).await, "nothing was touched");
+    let plan = json!({"instanceId": instance, "plan": true});
+    let planned = group.world.run(Machine::Drain, &plan, 60).await;
+    assert!(
+        planned.expect("planned").reason().contains("MinSize 1"),
+        "{planned:#?}"
+    );
+    group
+        .world
+        .run(
+            Machine::Drain,
+            &json!({"instanceId": instance, "replace": true}),
+            180,
+        )
+        .await
+        .expect("drained");
+    group.has_left(instance, 120).await;
+    assert_eq!(group.desired_capacity().await, 1, "it is replaced");
+    group.keep_at_least(0).await;
+    group.delete().await;
+}
+
 #[tokio::test]
 async fn a_drain_by_hand_that_leaves_the_instance_is_undone_by_a_join_only_once_its_mark_is_gone() {
     let group = Group::with_nodes("case-keep-instance", TWO_DISKS, 1).await;
