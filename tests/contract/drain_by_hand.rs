@@ -115,7 +115,7 @@ pub(crate) fn bad_input() -> Ending {
 }
 
 /// Retained for what could not be saved, and nothing can be seen of its worker any more.
-fn of_retained_instance_unseen(input: Value) -> Ending {
+pub(crate) fn of_retained_instance_unseen(input: Value) -> Ending {
     without_node(drain(input, retaining("Terminating:Retained"))).play()
 }
 

@@ -17,7 +17,7 @@ use crate::drain::{
 };
 use crate::drain_by_hand::{
     at_minimum, bad_input, ending_refused, kept, kept_with_its_worker, never_ended, of_ended_instance,
-    of_instance_in, of_retained_instance_again_incomplete, unseen_at_the_end,
+    of_instance_in, of_retained_instance_again_incomplete, of_retained_instance_unseen, unseen_at_the_end,
 };
 use crate::drain_in_trouble::{
     completion_fails, hook_gone, outage, throttled, unresolved, unseen_while_retiring,
@@ -146,6 +146,11 @@ fn walks() -> Vec<(&'static str, &'static str, Ending)> {
             "drain",
             "the worker is gone, and files were unsaved when it was last seen",
             worker_lost(true),
+        ),
+        (
+            "drain",
+            "the instance was retained, and its worker cannot be seen any more: it is not ended",
+            of_retained_instance_unseen(by_hand()),
         ),
         (
             "drain",
