@@ -186,7 +186,7 @@ impl<N: Neighbours> DestroyCluster<N> {
         if more {
             session.progress.lost = lost;
         }
-        if round.broken.files > session.progress.broken.files {
+        if session.progress.broken.files == 0 {
             session.progress.broken = round.broken;
         }
         for unseen in round.unseen {
