@@ -324,15 +324,14 @@ mod tests {
             path: "/a".to_owned(),
             bytes,
             asked_at,
-            copy: false,
-            without_copy: 0,
+            ..Pending::default()
         };
         let mut progress = Progress::default();
         assert_eq!(Rate::of(&progress), None);
         progress.asked(pending(second(10), 4));
         assert_eq!(Rate::of(&progress), None);
-        progress.saved(&pending(second(10), 4), second(12));
-        progress.saved(&pending(second(11), 2), second(15));
+        progress.saved(&pending(second(10), 4), true, second(12));
+        progress.saved(&pending(second(11), 2), true, second(15));
         let rate = Rate::of(&progress).expect("a rate");
         assert_eq!((rate.files, rate.bytes, rate.seconds), (2, 6, 5));
         assert_eq!(rate.seen_at, second(15));

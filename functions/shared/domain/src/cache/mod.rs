@@ -1,13 +1,17 @@
 //! The cache of one node: what its worker holds, which of it exists nowhere else, and what to do about it.
 
+mod carried;
 mod copying;
 mod drain;
 mod file;
+mod flow;
 mod forecast;
 mod losses;
 mod order;
+mod page;
 mod unsaved;
 
+pub use carried::{MOST_PATH_BYTES, json_bytes, shortened};
 pub use copying::{Directory, Room, TargetClaim, claim_target, to_free};
 pub use drain::{
     CLEAN_PASSES, Idle, IdleWait, MOST_NAMED, MOST_PENDING, Pass, Pending, Phase, Progress, Totals,
@@ -15,9 +19,11 @@ pub use drain::{
 };
 pub(crate) use file::broken;
 pub use file::{Block, Broken, FileState, HeldBlock, Holder, Need, Stores, Verdict, judge};
+pub use flow::{Flow, overtaken, probe};
 pub use forecast::{Amount, Forecast, Found, Rate, RateMemory, Surroundings, forecast};
 pub use losses::{Loss, Losses, MOST_LOSSES_BYTES};
 pub use order::{Hurry, MOST_CARRIED, MOST_WAITING, Waiting, last_moment, near, next_turn, prune};
+pub use page::PageSize;
 pub use unsaved::{MOST_LISTED_BYTES, Unsaved};
 
 use serde::{Deserialize, Serialize};

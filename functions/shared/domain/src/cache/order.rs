@@ -70,10 +70,11 @@ impl Hurry {
     }
 }
 
-/// Whether the order in which files are saved counts.
+/// Whether the order in which files are saved counts: not after the deadline, when a drain that holds on has all the time
+/// that its hook leaves it.
 #[must_use]
 pub fn near(deadline: Timestamp, now: Timestamp) -> bool {
-    deadline.duration_since(now) <= NEAR
+    now < deadline && deadline.duration_since(now) <= NEAR
 }
 
 /// When an instance that is taken away at the deadline is left.
@@ -170,8 +171,7 @@ mod tests {
             path: "/pending".to_owned(),
             bytes,
             asked_at: Timestamp::UNIX_EPOCH,
-            copy: false,
-            without_copy: 0,
+            ..Pending::default()
         }
     }
 
@@ -200,7 +200,8 @@ mod tests {
     fn the_order_counts_in_the_last_two_minutes_and_the_last_moment_is_for_leaving() {
         let at = |second| Timestamp::from_second(second).expect("valid");
         assert!(!near(at(1_000), at(879)));
-        assert!(near(at(1_000), at(880)));
+        assert!(near(at(1_000), at(880)) && near(at(1_000), at(999)));
+        assert!(!near(at(1_000), at(1_000)));
         assert_eq!(last_moment(at(1_000)), at(992));
     }
 
