@@ -5,7 +5,7 @@ use tidegate_domain::error::{Error, ErrorName};
 use tidegate_domain::resolve::Direction;
 
 use crate::account::{Account, DRAIN_LIMIT, GROUP, INSTANCE, lifecycle_action};
-use crate::answers::{blocked, cordoned, drained, evicted, never_saved, retired, saving};
+use crate::answers::{blocked, cordoned, drained, evicted, never_saved, retired, saving, saving_for_ever};
 use crate::drain::{drain, terminating};
 use crate::ending::Ending;
 use crate::errors::LAMBDA_ERRORS;
@@ -246,6 +246,34 @@ fn two_days_of_waiting_for_pods_and_files_fit_into_an_executions_history() {
         "{} events",
         ending.trace.events
     );
+}
+
+#[test]
+fn two_days_of_passes_fit_into_a_history() {
+    let account = Account {
+        retains: true,
+        ..Account::with_instance("Terminating:Wait").with_heartbeat(3_600)
+    };
+    let holding_on = Account {
+        retains: false,
+        ..account.clone()
+    };
+    let by_hand = json!({ "instanceId": INSTANCE, "deadlineSeconds": 172_800 });
+    for (input, account) in [
+        (by_hand, account),
+        (lifecycle_action(Direction::Drain, GROUP), holding_on),
+    ] {
+        let ending = drain(input, account)
+            .on("evict-pods", blocked)
+            .on("drain-cache", saving_for_ever)
+            .play();
+        assert!(ending.seconds > 170_000, "{} s", ending.seconds);
+        assert!(
+            ending.trace.events < MOST_EVENTS,
+            "{} events",
+            ending.trace.events
+        );
+    }
 }
 
 #[test]

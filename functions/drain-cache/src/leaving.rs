@@ -46,7 +46,7 @@ where
     /// Takes a worker out of service that may still hold what exists nowhere else. Only here: once it is out of service
     /// nothing of that can be saved any more.
     pub(super) async fn leave(&self, session: &mut Session, node: &Node, worker: &Worker) -> Result<Step> {
-        let (unsaved, broken, complete) = self.unsaved(worker).await?;
+        let (unsaved, broken, complete) = self.unsaved(session, worker).await?;
         session.facts.found_broken(&broken);
         if self.master.decommission(worker).await? != Changed::Done {
             return Ok(Step::NotYet(format!(
@@ -64,7 +64,7 @@ where
 
     /// What a worker out of service still holds. Its clients have had what time there was.
     pub(super) async fn last_look(&self, session: &mut Session, worker: &Worker) -> Result<Step> {
-        let (unsaved, broken, complete) = self.unsaved(worker).await?;
+        let (unsaved, broken, complete) = self.unsaved(session, worker).await?;
         session.facts.found_broken(&broken);
         if unsaved.files > 0 || !complete {
             return Ok(lost(session, worker, unsaved, complete));

@@ -12,8 +12,10 @@ mod saving;
 
 pub use plan::Planned;
 
+use std::pin::pin;
 use std::time::Duration;
 
+use futures::future::{Either, select};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -34,6 +36,11 @@ use tidegate_lambda::{Call, Reply, Serve, Unit};
 
 /// Between two looks at the world.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+/// So long after the time for which it watches a call begins nothing that it could leave.
+const TO_END: Duration = Duration::from_secs(6);
+/// And so long after it, whatever it is doing is left. A function has 30 s and watches for 20: what one that is cut off
+/// has learned is lost.
+const TO_LEAVE_OFF: Duration = Duration::from_secs(8);
 
 /// The function.
 pub struct DrainCache<Cluster, Master, Workers, C> {
@@ -126,6 +133,8 @@ enum Step {
     Onward,
     /// It waits for something.
     NotYet(String),
+    /// All is as it was at the last look: the next one may wait, the longer the older the drain is.
+    Unchanged(String),
 }
 
 /// One call's way through the drain.
@@ -141,7 +150,26 @@ struct Session {
     looks: Vec<Option<WorkerLoad>>,
     /// Its files have been looked through in this call since it went out of service.
     looked_again: bool,
+    /// No other worker takes copies.
+    without_target: bool,
+    /// When the call answers.
     ends: Timestamp,
+    /// When it begins nothing more: what is under way at its end goes on to here.
+    closes: Timestamp,
+}
+
+impl Session {
+    /// What a call that ends within a pass says of it.
+    fn under_way_still(&mut self) -> String {
+        let Some(pass) = &self.progress.pass else {
+            return "the call's time is up, the work goes on in the next".to_owned();
+        };
+        self.facts.saw(pass);
+        format!(
+            "{} of {} files have been looked at, {} of them ({} bytes) are not safe yet",
+            pass.offset, pass.total, pass.unsafe_files, pass.unsafe_bytes
+        )
+    }
 }
 
 impl<Cluster, Master, Workers, C> DrainCache<Cluster, Master, Workers, C>
@@ -156,16 +184,17 @@ where
             if session.time_to_leave(self.clock.now()) {
                 session.leave();
             }
-            let reason = match self.step(session).await? {
+            let (reason, unchanged) = match self.step(session).await? {
                 Step::Done(outcome, reason) => return Ok((outcome, reason)),
                 Step::Onward => {
                     // Each step ends within the call's time; one that goes on is looked at anew.
                     if session.leaving || self.clock.now() < session.ends {
                         continue;
                     }
-                    "the call's time is up, the work goes on in the next".to_owned()
+                    (session.under_way_still(), false)
                 }
-                Step::NotYet(reason) => reason,
+                Step::NotYet(reason) => (reason, false),
+                Step::Unchanged(reason) => (reason, true),
             };
             let now = self.clock.now();
             if session.time_to_leave(now) {
@@ -174,11 +203,42 @@ where
             if session.call.frame.expired(now) {
                 return Ok((DrainOutcome::Incomplete, format!("time is up: {reason}")));
             }
-            if now >= session.ends {
+            let pause = if unchanged {
+                Duration::from_secs(self.patience(session, now).into())
+            } else {
+                BETWEEN_LOOKS
+            };
+            if now >= session.ends || unchanged && now + pause >= session.ends {
                 return Ok((DrainOutcome::Waiting, reason));
             }
-            self.clock.sleep(BETWEEN_LOOKS).await;
+            self.clock.sleep(pause).await;
         }
+    }
+
+    /// Seconds to wait where nothing hurries.
+    fn patience(&self, session: &Session, now: Timestamp) -> u32 {
+        let call = &session.call;
+        retry_after_seconds(&call.frame, now, call.node.hook.as_ref(), self.watch_seconds)
+    }
+
+    /// The answer, or that the call's time is up, whatever it waits for.
+    async fn answer_in_time(&self, session: &mut Session, limit: Duration) -> Result<(DrainOutcome, String)> {
+        let answered = {
+            let answer = pin!(self.answer(session));
+            let late = pin!(self.clock.sleep(limit));
+            match select(answer, late).await {
+                Either::Left((answer, _)) => Some(answer),
+                Either::Right(_) => None,
+            }
+        };
+        answered.unwrap_or_else(|| {
+            let outcome = if session.call.frame.expired(self.clock.now()) {
+                DrainOutcome::Incomplete
+            } else {
+                DrainOutcome::Waiting
+            };
+            Ok((outcome, session.under_way_still()))
+        })
     }
 
     async fn step(&self, session: &mut Session) -> Result<Step> {
@@ -241,11 +301,14 @@ where
             }
         };
         session.facts.saw(&pass);
+        let changed = session.progress.ended(&pass, self.clock.now());
         if !session.progress.passed(&pass) {
-            return Ok(if pass.clean() {
+            return Ok(if pass.clean() && pass.unnamed_files == 0 {
                 Step::Onward
-            } else {
+            } else if changed {
                 Step::NotYet(unsafe_files(&pass, worker))
+            } else {
+                Step::Unchanged(unsafe_files(&pass, worker))
             });
         }
         if self.master.decommission(worker).await? != Changed::Done {
@@ -293,8 +356,14 @@ where
         };
         session.looked_again = true;
         session.facts.saw(&pass);
+        let changed = session.progress.ended(&pass, self.clock.now());
         if !pass.clean() {
-            return Ok(Step::NotYet(unsafe_files(&pass, worker)));
+            let reason = unsafe_files(&pass, worker);
+            return Ok(if changed {
+                Step::NotYet(reason)
+            } else {
+                Step::Unchanged(reason)
+            });
         }
         if !session.progress.clients_done {
             return Ok(Step::NotYet(format!(
@@ -304,8 +373,9 @@ where
         }
         session.facts.idle_limit_reached = session.progress.idle_limit_reached;
         let reason = format!(
-            "nothing on worker {} is the only copy, and it is out of service{}",
+            "nothing on worker {} is the only copy, and it is out of service{}{}",
             worker.host,
+            only_copied(&pass),
             broken_before(&pass.broken)
         );
         Ok(Step::Done(DrainOutcome::Drained, reason))
@@ -347,14 +417,32 @@ fn broken_before(broken: &Losses) -> String {
     }
 }
 
+/// The same where files are in no under store.
+fn only_copied(pass: &Pass) -> String {
+    match pass.copied_files {
+        0 => String::new(),
+        files => format!("; {files} files are only copied to other workers, as persisting them kept failing"),
+    }
+}
+
 fn unsafe_files(pass: &Pass, worker: &Worker) -> String {
-    format!(
-        "{} files ({} bytes) on worker {} are not safe yet, such as {}",
-        pass.unsafe_files,
-        pass.unsafe_bytes,
-        worker.host,
-        pass.named.first().map_or("none", String::as_str)
-    )
+    let host = &worker.host;
+    let unnamed = format!(
+        "worker {host} lists {} files without a name: they are deleted, or it cannot ask the master about them",
+        pass.unnamed_files
+    );
+    if pass.clean() {
+        return unnamed;
+    }
+    let such = pass.named.first().map_or("none", String::as_str);
+    let files = format!(
+        "{} files ({} bytes) on worker {host} are not safe yet, such as {such}",
+        pass.unsafe_files, pass.unsafe_bytes
+    );
+    match pass.unnamed_files {
+        0 => files,
+        _ => format!("{files}; {unnamed}"),
+    }
 }
 
 impl<Cluster, Master, Workers, C> Serve for DrainCache<Cluster, Master, Workers, C>
@@ -376,10 +464,14 @@ where
         }
         let progress = progress.unwrap_or_default();
         let before = progress.totals;
+        let began = self.clock.now();
+        let watch = Duration::from_secs(self.watch_seconds.into());
         let mut session = Session {
             reclaimed,
             leaving: false,
-            ends: self.clock.now() + Duration::from_secs(self.watch_seconds.into()),
+            without_target: false,
+            ends: began + watch,
+            closes: began + watch + TO_END,
             facts: Facts::default(),
             looks: Vec::new(),
             looked_again: false,
@@ -389,14 +481,18 @@ where
         if reclaimed {
             session.ends = session.ends.min(session.leaves_at());
         }
-        let (outcome, reason) = self.answer(&mut session).await?;
+        let (outcome, reason) = self.answer_in_time(&mut session, watch + TO_LEAVE_OFF).await?;
+        let now = self.clock.now();
+        let patience = self.patience(&session, now);
         let Session {
             call,
-            progress,
+            mut progress,
             mut facts,
             reclaimed,
             ..
         } = session;
+        let moving = progress.called(before);
+        progress.lighten();
         facts.totals = progress.totals;
         if outcome == DrainOutcome::Drained {
             self.remember(&progress).await;
@@ -406,18 +502,12 @@ where
         let replicated = saved(facts.totals.replicated_bytes, before.replicated_bytes);
         let bytes_left = facts.bytes_left;
         facts.progress = Some(progress);
-        let answer = if outcome == DrainOutcome::Waiting {
-            let now = self.clock.now();
-            // A pass that goes on, or a worker that is being saved, loses time by waiting.
-            let patience = retry_after_seconds(&call.frame, now, call.node.hook.as_ref(), self.watch_seconds);
-            let busy = reclaimed
-                || facts
-                    .progress
-                    .as_ref()
-                    .is_some_and(|progress| progress.pass.is_some());
-            Answer::again(outcome, reason, if busy { 1 } else { patience }, facts)
-        } else {
-            Answer::new(outcome, reason, facts)
+        let answer = match outcome {
+            // A worker that is being saved loses time by waiting, past the deadline as well where the drain holds on.
+            DrainOutcome::Waiting if moving || reclaimed => Answer::again(outcome, reason, 1, facts),
+            DrainOutcome::Incomplete if moving && !reclaimed => Answer::again(outcome, reason, 1, facts),
+            DrainOutcome::Waiting => Answer::again(outcome, reason, patience, facts),
+            _ => Answer::new(outcome, reason, facts),
         };
         let mut reply = Reply::of(&answer)?.about(&call.node);
         if persisted > 0 {

@@ -15,7 +15,8 @@ use tidegate_domain::ports::{CacheMaster, CacheWorker, Clock, CopyTargets, Nodes
 use tidegate_lambda::Call;
 
 use super::DrainCache;
-use super::saving::{CALLS_AT_A_TIME, PAGE, note_broken};
+use super::TO_END;
+use super::saving::{CALLS_AT_A_TIME, Paged, note_broken};
 
 /// What a plan answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -44,6 +45,15 @@ pub struct Planned {
 impl Planned {
     fn answer(self) -> Answer<DrainOutcome, Self> {
         Answer::new(DrainOutcome::Planned, self.plan.reason(), self)
+    }
+
+    /// The call's time is up; the next one goes on from here.
+    fn go_on(mut self, mut progress: Progress, pass: Pass, found: Found) -> Answer<DrainOutcome, Self> {
+        let reason = format!("{} of {} files have been looked at", pass.offset, pass.total);
+        progress.pass = Some(pass);
+        progress.found = Some(found);
+        self.progress = Some(progress);
+        Answer::again(DrainOutcome::Waiting, reason, 1, self)
     }
 }
 
@@ -94,35 +104,47 @@ where
         worker: &Worker,
     ) -> Result<Answer<DrainOutcome, Planned>> {
         let ends = self.clock.now() + Duration::from_secs(self.watch_seconds.into());
+        let closes = ends + TO_END;
         let stores = self.master.stores().await?;
         let (mut pass, mut found): (Pass, Found) = (
             progress.pass.take().unwrap_or_default(),
             progress.found.take().unwrap_or_default(),
         );
         loop {
-            let Some(page) = self.workers.files(worker, pass.offset, PAGE).await? else {
-                let silent = format!("worker {} does not tell its files", worker.host);
-                planned.plan = planned.plan.hindered(silent);
-                return Ok(planned.answer());
+            let began = self.clock.now();
+            let page = self.page(&mut progress.page, worker, pass.offset, closes).await?;
+            let page = match page {
+                Paged::Page(page) => page,
+                Paged::Late => return Ok(planned.go_on(progress, pass, found)),
+                Paged::Silent => {
+                    let silent = format!("worker {} does not tell its files", worker.host);
+                    planned.plan = planned.plan.hindered(silent);
+                    return Ok(planned.answer());
+                }
             };
+            let before = (pass.clone(), found.clone());
             let unpersisted: Vec<_> = page.files.iter().filter(|file| !file.persisted).collect();
             for some in unpersisted.chunks(CALLS_AT_A_TIME) {
+                if self.clock.now() >= closes {
+                    let files = u32::try_from(page.looked).unwrap_or(u32::MAX);
+                    let looking = self.clock.now().duration_since(began);
+                    progress.page.failed(files, looking);
+                    return Ok(planned.go_on(progress, before.0, before.1));
+                }
                 for (file, state) in some.iter().zip(self.states(some).await?) {
                     let verdict = judge(state.as_ref(), Holder::of(worker, Some(&file.blocks)), &stores);
                     note_broken(&mut pass, &file.path, state.as_ref(), &verdict);
                     found.note(state.map_or(0, |state| state.length), &verdict);
                 }
             }
+            let looking = self.clock.now().duration_since(began);
+            progress.page.took(page.looked, looking);
             pass.page(&page);
             if pass.complete(&page) {
                 break;
             }
             if self.clock.now() >= ends {
-                let reason = format!("{} of {} files have been looked at", pass.offset, pass.total);
-                progress.pass = Some(pass);
-                progress.found = Some(found);
-                planned.progress = Some(progress);
-                return Ok(Answer::again(DrainOutcome::Waiting, reason, 1, planned));
+                return Ok(planned.go_on(progress, pass, found));
             }
         }
         let surroundings = self.surroundings(worker).await?;

@@ -82,7 +82,7 @@ impl CacheMaster for &Alluxio {
             length: 1,
             completed: true,
             persisted: self.saved.borrow()[Alluxio::number(path)],
-            persisting: false,
+            persisting: self.queue.borrow().contains(&Alluxio::number(path)),
             folder: false,
             blocks: vec![Block {
                 id: 1,
@@ -212,7 +212,9 @@ async fn pass(alluxio: &Alluxio, seconds: i64) -> (Passed, Session) {
         facts: Facts::default(),
         looks: Vec::new(),
         looked_again: false,
+        without_target: false,
         ends: Timestamp::constant(alluxio.now.get() + seconds, 0),
+        closes: Timestamp::constant(alluxio.now.get() + seconds + 6, 0),
     };
     let passed = function.pass(&mut session, &worker()).await.expect("a pass");
     (passed, session)

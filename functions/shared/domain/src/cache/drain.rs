@@ -5,9 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::carried::{fit, json_bytes, mark, shortened};
-use super::{
-    Flow, Found, Hurry, Losses, PageSize, Waiting, Worker, WorkerFilePage, WorkerLoad, WorkerState,
-};
+use super::{Flow, Found, Hurry, Losses, PageSize, Waiting, Worker, WorkerFilePage, WorkerLoad, WorkerState};
 use crate::node::{Node, Pod};
 
 /// So many passes in a row must find nothing before the worker is taken out of service.
@@ -149,6 +147,8 @@ pub struct Pass {
     pub unsafe_bytes: u64,
     /// The first of them, each with what it needs.
     pub named: Vec<String>,
+    /// Files that are safe only by their copies on other workers, as persisting them kept failing.
+    pub copied_files: u64,
     /// Files that were broken before this drain. They are no reason to stay.
     pub broken: Losses,
 }
@@ -270,7 +270,7 @@ impl Progress {
     pub fn saved(&mut self, pending: &Pending, persisted: bool, now: Timestamp) {
         self.saved_at = Some(now);
         self.flow.saved(pending.bytes, persisted, now);
-        if pending.bytes >= TELLING_BYTES {
+        if persisted && pending.bytes >= TELLING_BYTES {
             let seconds = u64::try_from(now.duration_since(pending.asked_at).as_secs()).unwrap_or_default();
             let rate = pending.bytes / seconds.max(1);
             self.bytes_per_second = Some(self.bytes_per_second.unwrap_or_default().max(rate));
@@ -306,7 +306,10 @@ impl Progress {
     }
 
     /// Notes the end of a whole pass; answers whether it saw anything else than the last one.
-    pub fn ended(&mut self, pass: &Pass) -> bool {
+    pub fn ended(&mut self, pass: &Pass, now: Timestamp) -> bool {
+        if pass.unsafe_files < self.seen[0] {
+            self.flow.moved(now);
+        }
         let saved = self.saved_files();
         let seen = [pass.unsafe_files, pass.unsafe_bytes, pass.unnamed_files, saved];
         let changed = self.seen != seen;

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::Pending;
-use super::drain::{MOST_PENDING, SLOW_STORE_BYTES_PER_SECOND, TELLING_BYTES};
+use super::drain::{MOST_PENDING, TELLING_BYTES};
 
 /// Before anything is known of the under store, so many files are asked for at once, however large: more than the ten
 /// threads of a job worker (`alluxio.job.worker.threadpool.size`).
@@ -21,9 +21,14 @@ const FIRST_BYTES: u64 = 256 << 20;
 const SECONDS_UNDER_WAY: u64 = 60;
 /// Nothing has to become safe for at least so long before saving has come to a halt.
 const QUIET: SignedDuration = SignedDuration::from_secs(60);
-/// The wait doubles from halt to halt up to this: Alluxio itself tries a failed job again after up to an hour, and the
-/// under store may be back long before.
-const LONGEST_QUIET: SignedDuration = SignedDuration::from_secs(600);
+/// The wait doubles from halt to halt up to this, where it is not longer from the first one on: Alluxio itself tries a
+/// failed job again after up to an hour, and the under store may be back long before.
+const LONGEST_QUIET: SignedDuration = SignedDuration::from_secs(240);
+/// Before a rate was seen, an under store is taken for as slow as this many bytes a second.
+const UNSEEN_BYTES_PER_SECOND: u64 = 2_000_000;
+/// But not for longer, where as many files are under way as are asked for at first: to begin one of them anew costs little
+/// beside all of them.
+const LONGEST_UNSEEN_SECONDS: u64 = 840;
 /// After so many halts in a row, with nothing persisted between them, a way of saving counts as failing.
 const HALTS_THAT_FAIL: u32 = 2;
 
@@ -59,6 +64,8 @@ pub struct Flow {
     turn_saved: u64,
     /// Files that have.
     turn_files: u64,
+    /// Whether a copy was among them: those say nothing of the under store.
+    turn_copied: bool,
     /// Whether a file was kept from being asked for in it.
     held_back: bool,
     /// When a file became safe, or was asked for while none was under way, or saving came to a halt.
@@ -99,6 +106,7 @@ impl Flow {
         if persisted {
             self.halts = 0;
         }
+        self.turn_copied |= !persisted;
         self.turn_saved = self.turn_saved.saturating_add(bytes);
         self.turn_files += 1;
         if self.turn_saved >= self.turn_most.max(1) {
@@ -121,7 +129,7 @@ impl Flow {
             Step::Shrank if worse => (Step::Grew, window.saturating_mul(2)),
             Step::Grew | Step::Shrank => (Step::Shrank, window.min(self.turn_most) / 4 * 3),
         };
-        if telling {
+        if telling && !self.turn_copied {
             self.byte_rate = Some(rate);
         }
         *self = Self {
@@ -137,15 +145,15 @@ impl Flow {
     }
 
     /// How long nothing may become safe before saving has come to a halt: twice what all that is under way takes at the
-    /// rate seen. Before one was seen, what it takes at that of a slow under store, and longer where few files are under
-    /// way: to begin one of them anew costs more then.
+    /// rate seen. Before one was seen, what it takes at that of a very slow under store, and longer where few files are
+    /// under way: to begin one of them anew costs more then.
     fn patience(&self, pending: &[Pending]) -> SignedDuration {
         let bytes = under_way(pending);
         let writing = match self.byte_rate {
             Some(rate) => bytes.saturating_mul(2) / rate.max(1),
             None => {
                 let few = (FIRST_FILES / pending.len().max(1)).max(1) as u64;
-                (bytes / SLOW_STORE_BYTES_PER_SECOND).saturating_mul(few)
+                (bytes / UNSEEN_BYTES_PER_SECOND).min(LONGEST_UNSEEN_SECONDS) * few
             }
         };
         let writing = i64::try_from(writing).unwrap_or(i64::MAX / 4).min(i64::MAX / 4);
@@ -159,6 +167,11 @@ impl Flow {
     pub fn halted(&self, pending: &[Pending], now: Timestamp) -> bool {
         let quiet = |since| now.duration_since(since) >= self.patience(pending);
         !pending.is_empty() && self.moved_at.is_some_and(quiet)
+    }
+
+    /// Notes that something became safe that was not waited for.
+    pub fn moved(&mut self, now: Timestamp) {
+        self.moved_at = Some(now);
     }
 
     /// Notes a halt: what is done about it gets its time, and then more of it.
@@ -320,7 +333,7 @@ mod tests {
             ..Flow::default()
         };
         assert!(!flow.halted(&[file(10_000 * MB, 0)], at(10_000)));
-        assert!(flow.halted(&[file(10_000 * MB, 0)], at(60 + 16_000)));
+        assert!(flow.halted(&[file(10_000 * MB, 0)], at(60 + 13_440)));
     }
 
     #[test]
@@ -331,13 +344,13 @@ mod tests {
         };
         let pending = [file(1, 0)];
         let mut halts = Vec::new();
-        for second in 0..3_000 {
+        for second in 0..1_000 {
             if flow.halted(&pending, at(second)) {
                 flow.halt(at(second));
                 halts.push(second);
             }
         }
-        assert_eq!(halts, [60, 180, 420, 900, 1_500, 2_100, 2_700]);
+        assert_eq!(halts[..5], [60, 180, 420, 660, 900]);
         assert!(flow.fails());
         flow.saved(1, true, at(3_000));
         assert!(!flow.fails());

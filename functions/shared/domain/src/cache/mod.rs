@@ -22,7 +22,7 @@ pub use file::{Block, Broken, FileState, HeldBlock, Holder, Need, Stores, Verdic
 pub use flow::{Flow, overtaken, probe};
 pub use forecast::{Amount, Forecast, Found, Rate, RateMemory, Surroundings, forecast};
 pub use losses::{Loss, Losses, MOST_LOSSES_BYTES};
-pub use order::{Hurry, MOST_CARRIED, MOST_WAITING, Waiting, last_moment, near, next_turn, prune};
+pub use order::{Hurry, MOST_CARRIED, MOST_WAITING, Waiting, last_moment, last_turn, near, next_turn, prune};
 pub use page::PageSize;
 pub use unsaved::{MOST_LISTED_BYTES, Unsaved};
 

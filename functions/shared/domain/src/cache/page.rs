@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 const MOST_FILES: u32 = 500;
 /// A worker that cannot answer even these in time does not answer.
 const LEAST_FILES: u32 = 8;
+/// No file counts for more, so that a call can begin a page of the fewest at its beginning.
+const LONGEST_MICROSECONDS: u64 = 1_250_000;
 /// How long a page should take.
 const AIM: SignedDuration = SignedDuration::from_secs(2);
 
@@ -39,10 +41,18 @@ impl PageSize {
         (files >= LEAST_FILES).then_some(files)
     }
 
-    /// Notes how long a page of so many files took.
+    /// Notes how long a page of so many files took. The last page of a list, which is shorter, says nothing where it was
+    /// quick.
     pub fn took(&mut self, files: u64, time: SignedDuration) {
+        if files < self.files.into() && time <= AIM {
+            return;
+        }
         let time = u64::try_from(time.as_micros()).unwrap_or_default();
-        self.microseconds_a_file = time / files.max(1);
+        self.adapt(time / files.max(1));
+    }
+
+    fn adapt(&mut self, microseconds_a_file: u64) {
+        self.microseconds_a_file = microseconds_a_file.min(LONGEST_MICROSECONDS);
         let aim = u64::try_from(AIM.as_micros()).unwrap_or_default() / self.microseconds_a_file.max(1);
         let aim = u32::try_from(aim).unwrap_or(u32::MAX);
         self.files = aim
@@ -53,7 +63,9 @@ impl PageSize {
     /// Notes that a page of so many files did not come, or could not be looked at, in that time; answers whether a
     /// smaller one is to be tried.
     pub fn failed(&mut self, files: u32, time: SignedDuration) -> bool {
-        self.took(files.into(), time);
+        // It would have taken longer, and nobody knows how much.
+        let time = u64::try_from(time.as_micros()).unwrap_or_default();
+        self.adapt(time.saturating_mul(4) / u64::from(files.max(1)));
         self.files = self.files.min(files / 2).max(LEAST_FILES);
         files > LEAST_FILES
     }
@@ -73,8 +85,24 @@ mod tests {
         assert_eq!(size.next(seconds(20)), Some(500));
         size.took(500, seconds(10));
         assert_eq!(size.next(seconds(20)), Some(100));
-        size.took(100, seconds(1));
+        size.took(250, seconds(1));
         assert_eq!(size.next(seconds(20)), Some(200), "and slowly larger again");
+    }
+
+    #[test]
+    fn a_short_page_says_nothing_of_longer_ones() {
+        let mut size = PageSize::default();
+        size.took(3, seconds(1));
+        assert_eq!(size, PageSize::default());
+        size.took(3, seconds(3));
+        assert_eq!(size.next(seconds(20)), Some(8), "but for a slow one");
+    }
+
+    #[test]
+    fn however_slow_a_call_can_begin_a_page() {
+        let mut size = PageSize::default();
+        while size.failed(8, seconds(10)) {}
+        assert_eq!(size.next(seconds(24)), Some(LEAST_FILES));
     }
 
     #[test]

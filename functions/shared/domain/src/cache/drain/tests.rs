@@ -229,12 +229,12 @@ fn a_pass_that_saw_the_same_as_the_last_has_changed_nothing() {
     let mut pass = Pass::default();
     pass.needs("/a", 1, "persist");
     let mut progress = Progress::default();
-    assert!(progress.ended(&pass));
-    assert!(!progress.ended(&pass));
+    assert!(progress.ended(&pass, at(0)));
+    assert!(!progress.ended(&pass, at(0)));
     progress.saved(&Pending::default(), true, at(1));
-    assert!(progress.ended(&pass), "another file became safe");
+    assert!(progress.ended(&pass, at(0)), "another file became safe");
     pass.unnamed_files = 1;
-    assert!(progress.ended(&pass));
+    assert!(progress.ended(&pass, at(0)));
 }
 
 #[test]
@@ -261,8 +261,8 @@ fn a_pass_that_goes_on_is_waited_for_once_it_finds_the_same() {
         ..Progress::default()
     };
     assert!(progress.called(Totals::default()), "the first pass");
-    progress.ended(&pass);
-    progress.ended(&pass);
+    progress.ended(&pass, at(0));
+    progress.ended(&pass, at(0));
     assert!(!progress.called(Totals::default()));
 }
 

@@ -16,8 +16,11 @@ fn file(path: &str, hosts: &[&[&str]]) -> FileState {
         path: path.to_owned(),
         length: blocks.len() as u64 * 10,
         completed: true,
+        persisted: false,
+        persisting: false,
+        folder: false,
         blocks,
-        ..FileState::default()
+        modified_at: Timestamp::UNIX_EPOCH,
     }
 }
 
