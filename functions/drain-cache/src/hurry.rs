@@ -39,7 +39,7 @@ impl<Cluster: CopyTargets, Master: CacheMaster, Workers: CacheWorker, C: Clock>
                 .await?;
             let page = match page {
                 Paged::Page(page) => page,
-                Paged::Late => break session.part(pass),
+                Paged::Late => break session.late(began, pass),
                 Paged::Silent => break Passed::Silent,
             };
             let mut looking = self.clock.now().duration_since(began);

@@ -106,7 +106,7 @@ impl<Cluster: CopyTargets, Master: CacheMaster, Workers: CacheWorker, C: Clock>
                 .await?;
             let page = match page {
                 Paged::Page(page) => page,
-                Paged::Late => return Ok(session.part(pass)),
+                Paged::Late => return Ok(session.late(began, pass)),
                 Paged::Silent => return Ok(Passed::Silent),
             };
             let mut looking = self.clock.now().duration_since(began);
@@ -129,6 +129,11 @@ impl<Cluster: CopyTargets, Master: CacheMaster, Workers: CacheWorker, C: Clock>
                     let Some(what) = missing(verdict.need) else {
                         pass.copied_files += u64::from(ways.only_copied(state.as_ref(), &verdict));
                         continue;
+                    };
+                    let what = if ways.instead(&session.progress, &file.path, &verdict) {
+                        "not in the under store, and persisting it keeps failing"
+                    } else {
+                        what
                     };
                     let refused = match &state {
                         Some(state) => self.meet(session, worker, file, state, &verdict, &ways).await?,
@@ -417,6 +422,12 @@ impl Session {
     pub(super) fn part(&mut self, pass: Pass) -> Passed {
         self.progress.pass = Some(pass);
         Passed::Part
+    }
+
+    /// No page could be looked at any more: the call is over.
+    pub(super) fn late(&mut self, now: Timestamp, pass: Pass) -> Passed {
+        self.ends = self.ends.min(now);
+        self.part(pass)
     }
 
     pub(super) fn under_way(&self, path: &str) -> bool {

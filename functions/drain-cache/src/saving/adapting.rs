@@ -33,13 +33,21 @@ async fn however_slow_the_store_is_time_is_not_lost() {
         (1_000, 64 * MB, 100 * MB, 20),
         (12, 10_000 * MB, 40 * MB, 10),
         (12, 40 * MB, 17 * MB / 10, 10),
-        (3, 40_000 * MB, 5 * MB, 10),
+        (3, 10_000 * MB, 5 * MB, 10),
         (5_000, MB, 5 * MB, 20),
     ] {
         let world = World::with_files(bytes_a_second, files(count, bytes));
         world.streams.set(streams);
         assert_nearly_best(&world, count as u64 * bytes, bytes_a_second).await;
     }
+}
+
+#[tokio::test]
+async fn even_the_slowest_store_gets_a_large_file_in_the_end() {
+    let world = World::with_files(5 * MB, files(3, 40_000 * MB));
+    drained(&world).await;
+    let out = world.decommissioned_at.get().expect("out of service");
+    assert!(out < 2 * 24_000, "{out} s");
 }
 
 #[tokio::test]
@@ -90,15 +98,26 @@ async fn past_its_deadline_a_drain_that_holds_on_keeps_its_width() {
 
 #[tokio::test]
 async fn files_that_the_store_refuses_are_copied_instead() {
-    let refused = (0..200).map(|number| (format!("/refused/{number}"), MB));
+    let refused = (0..60).map(|number| (format!("/refused/{number}"), MB));
     let world = World::with_files(20 * MB, files(500, MB).chain(refused));
     world.refused.replace(vec!["/refused/".to_owned()]);
     world.copied_a_second.set(100 * MB);
     let answer = drained(&world).await;
-    assert_eq!(answer["replicatedFiles"], 200, "{answer}");
+    assert_eq!(answer["replicatedFiles"], 60, "{answer}");
     assert_eq!(answer["persistedFiles"], 500, "{answer}");
     let reason = answer["reason"].as_str().expect("a reason");
-    assert!(reason.contains("200 files are only copied"), "{reason}");
+    assert!(reason.contains("60 files are only copied"), "{reason}");
+    let out = world.decommissioned_at.get().expect("out of service");
+    assert!(out < 900, "{out}");
+}
+
+#[tokio::test]
+async fn more_refused_files_than_are_asked_for_at_a_time_hold_up_none() {
+    let refused = (0..400).map(|number| (format!("/a-refused/{number}"), MB));
+    let world = World::with_files(20 * MB, files(500, MB).chain(refused));
+    world.refused.replace(vec!["/a-refused/".to_owned()]);
+    world.copied_a_second.set(100 * MB);
+    drained(&world).await;
     let out = world.decommissioned_at.get().expect("out of service");
     assert!(out < 900, "{out}");
 }

@@ -21,14 +21,17 @@ const FIRST_BYTES: u64 = 256 << 20;
 const SECONDS_UNDER_WAY: u64 = 60;
 /// Nothing has to become safe for at least so long before saving has come to a halt.
 const QUIET: SignedDuration = SignedDuration::from_secs(60);
-/// The wait doubles from halt to halt up to this, where it is not longer from the first one on: Alluxio itself tries a
-/// failed job again after up to an hour, and the under store may be back long before.
+/// The wait doubles from halt to halt up to this: Alluxio itself tries a failed job again after up to an hour, and the under
+/// store may be back long before.
 const LONGEST_QUIET: SignedDuration = SignedDuration::from_secs(240);
+/// Or up to what the smallest file takes at so many bytes a second. Were it less, files that take longer would be begun
+/// anew again and again, and none would ever arrive.
+const SLOWEST_BYTES_PER_SECOND: u64 = 100_000;
 /// Before a rate was seen, an under store is taken for as slow as this many bytes a second.
 const UNSEEN_BYTES_PER_SECOND: u64 = 2_000_000;
 /// But not for longer, where as many files are under way as are asked for at first: to begin one of them anew costs little
 /// beside all of them.
-const LONGEST_UNSEEN_SECONDS: u64 = 840;
+const LONGEST_UNSEEN_SECONDS: u64 = 1_800;
 /// After so many halts in a row, with nothing persisted between them, a way of saving counts as failing.
 const HALTS_THAT_FAIL: u32 = 2;
 
@@ -159,7 +162,10 @@ impl Flow {
         let writing = i64::try_from(writing).unwrap_or(i64::MAX / 4).min(i64::MAX / 4);
         let first = QUIET + SignedDuration::from_secs(writing);
         let doubled = SignedDuration::from_secs(first.as_secs().saturating_mul(1 << self.halts.min(16)));
-        doubled.min(first.max(LONGEST_QUIET))
+        let smallest = pending.iter().map(|pending| pending.bytes).min();
+        let slowest = smallest.unwrap_or_default() / SLOWEST_BYTES_PER_SECOND;
+        let slowest = SignedDuration::from_secs(i64::try_from(slowest).unwrap_or(i64::MAX / 4));
+        doubled.min(first.max(LONGEST_QUIET).max(slowest))
     }
 
     /// Whether saving has come to a halt.
@@ -333,7 +339,7 @@ mod tests {
             ..Flow::default()
         };
         assert!(!flow.halted(&[file(10_000 * MB, 0)], at(10_000)));
-        assert!(flow.halted(&[file(10_000 * MB, 0)], at(60 + 13_440)));
+        assert!(flow.halted(&[file(10_000 * MB, 0)], at(60 + 28_800)));
     }
 
     #[test]
@@ -354,6 +360,22 @@ mod tests {
         assert!(flow.fails());
         flow.saved(1, true, at(3_000));
         assert!(!flow.fails());
+    }
+
+    #[test]
+    fn the_wait_between_halts_suffices_for_the_slowest_store() {
+        let mut flow = Flow::default();
+        for _ in 0..20 {
+            flow.halt(at(0));
+        }
+        let patience = flow.patience(&[file(4_000 * MB, 0), file(900 * MB, 0)]);
+        assert_eq!(
+            patience,
+            SignedDuration::from_secs(14_460),
+            "what both take, and longer"
+        );
+        let patience = flow.patience(&vec![file(900 * MB, 0); 16]);
+        assert_eq!(patience, SignedDuration::from_secs(9_000));
     }
 
     #[test]
