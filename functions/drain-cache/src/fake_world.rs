@@ -494,7 +494,11 @@ impl CacheMaster for &World {
 
     async fn copy(&self, wish: &CopyWish<'_>, _: &impl CopyTargets) -> Result<Copied> {
         let copied_a_second = self.copied_a_second.get();
-        let room = if copied_a_second > 0 { Some(u64::MAX) } else { self.room.get() };
+        let room = if copied_a_second > 0 {
+            Some(u64::MAX)
+        } else {
+            self.room.get()
+        };
         let Some(room) = room else {
             return Ok(Copied::NoTarget("no other worker is in service".to_owned()));
         };
