@@ -51,7 +51,7 @@ pub(crate) fn plan_of_drain(input: Value, account: Account) -> Scene {
             if asked.before == 0 {
                 let looking = drain_cache::Planned {
                     progress: Some(Progress::default()),
-                    ..drain_cache::Planned::default()
+                    ..drain_cache::Planned::default()..drain_cache::Planned::default()
                 };
                 return asked.waits(
                     DrainOutcome::Waiting,

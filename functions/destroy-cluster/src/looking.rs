@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use futures::{StreamExt, TryStreamExt, stream};
-use tidegate_domain::cache::{Holder, MOST_PENDING, Pass, Pending, Worker};
+use tidegate_domain::cache::{Holder, Pass, Pending, Worker, overtaken, probe};
 use tidegate_domain::destroy::{Fate, Round, Settled, counted_at, fate};
 use tidegate_domain::error::Result;
 use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock};
@@ -150,21 +150,32 @@ impl<N: Neighbours> DestroyCluster<N> {
         {
             return Ok(());
         }
-        while session.progress.pending.len() >= MOST_PENDING {
+        loop {
+            let progress = &mut session.progress;
+            if progress.flow.room(&progress.pending, bytes) {
+                break;
+            }
             if self.clock.now() >= session.ends {
                 return Ok(());
             }
             self.clock.sleep(BETWEEN_LOOKS).await;
             self.look_after_pending(session).await?;
         }
-        if self.master.persist(path).await? == Changed::Done {
-            session.progress.pending.push(Pending {
+        // What Alluxio is persisting, whoever asked, would begin anew.
+        let persisting = self
+            .master
+            .file(path)
+            .await?
+            .is_some_and(|state| state.persisting);
+        if persisting || self.master.persist(path).await? == Changed::Done {
+            let (now, progress) = (self.clock.now(), &mut session.progress);
+            progress.pending.push(Pending {
                 path: path.to_owned(),
                 bytes,
-                asked_at: self.clock.now(),
-                copy: false,
-                without_copy: 0,
+                asked_at: now,
+                ..Pending::default()
             });
+            progress.flow.asked(&progress.pending, now);
         }
         Ok(())
     }
@@ -188,12 +199,29 @@ impl<N: Neighbours> DestroyCluster<N> {
             .buffered(CALLS_AT_A_TIME)
             .try_collect()
             .await?;
+        let progress = &mut session.progress;
+        let mut probed = None;
         for (pending, state) in pending.into_iter().zip(states) {
             let Some(state) = state else { continue };
-            if state.persisted {
-                session.progress.saved(pending.bytes);
-            } else if !pending.stale(now) {
-                session.progress.pending.push(pending);
+            if !state.persisted {
+                progress.pending.push(pending);
+                continue;
+            }
+            progress.saved(pending.bytes);
+            progress.flow.saved(pending.bytes, true, now);
+            probed = Some(pending).filter(|pending| pending.times > 0).or(probed);
+        }
+        let halted = progress.flow.halted(&progress.pending, now);
+        if halted {
+            progress.flow.halt(now);
+        }
+        let again = halted.then(|| probe(&progress.pending)).flatten();
+        for (index, pending) in progress.pending.iter_mut().enumerate() {
+            let behind = probed.as_ref().is_some_and(|by| overtaken(pending, by, now));
+            if behind || again == Some(index) {
+                self.master.persist(&pending.path).await?;
+                pending.asked_at = now;
+                pending.times += 1;
             }
         }
         Ok(())

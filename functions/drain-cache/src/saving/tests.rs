@@ -212,7 +212,7 @@ async fn pass(alluxio: &Alluxio, seconds: i64) -> (Passed, Session) {
         facts: Facts::default(),
         looks: Vec::new(),
         looked_again: false,
-        without_target: false,
+        without_target: None,
         ends: Timestamp::constant(alluxio.now.get() + seconds, 0),
         closes: Timestamp::constant(alluxio.now.get() + seconds + 6, 0),
     };

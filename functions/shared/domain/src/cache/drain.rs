@@ -330,14 +330,18 @@ impl Progress {
 
     /// Leaves out what has no room in the data of an execution.
     pub fn lighten(&mut self) {
-        let entry = |path: &str| json_bytes(path) + ENTRY_BYTES;
-        fit(&mut self.pending, MOST_PENDING_BYTES, |pending| {
-            entry(&pending.path)
-        });
+        lighten(&mut self.pending);
         fit(&mut self.waiting, MOST_WAITING_BYTES, |waiting| {
-            entry(&waiting.path)
+            json_bytes(&waiting.path) + ENTRY_BYTES
         });
     }
+}
+
+/// Leaves out those that have no room in the data of an execution.
+pub fn lighten(pending: &mut Vec<Pending>) {
+    fit(pending, MOST_PENDING_BYTES, |pending| {
+        json_bytes(&pending.path) + ENTRY_BYTES
+    });
 }
 
 /// The wait for the clients of a worker that is out of service.

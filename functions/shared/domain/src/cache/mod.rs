@@ -14,7 +14,7 @@ mod unsaved;
 pub use carried::{MOST_PATH_BYTES, json_bytes, shortened};
 pub use copying::{Directory, Room, TargetClaim, claim_target, to_free};
 pub use drain::{
-    CLEAN_PASSES, Idle, IdleWait, MOST_NAMED, MOST_PENDING, Pass, Pending, Phase, Progress, Totals,
+    CLEAN_PASSES, Idle, IdleWait, MOST_NAMED, MOST_PENDING, Pass, Pending, Phase, Progress, Totals, lighten,
     next_phase,
 };
 pub(crate) use file::broken;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::fate::Fate;
-use crate::cache::{Amount, CLEAN_PASSES, FileState, Losses, Pass, Pending, Totals};
+use crate::cache::{Amount, CLEAN_PASSES, FileState, Flow, Losses, Pass, Pending, Totals};
 
 /// One look through the files of all caches.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,6 +111,8 @@ pub struct Progress {
     pub clean_rounds: u32,
     /// What was asked to be written and is not there yet.
     pub pending: Vec<Pending>,
+    /// How much is asked for at a time.
+    pub flow: Flow,
     /// What has been saved.
     pub saved: Totals,
     /// When the last look at caches in service began, if every worker that has a pod was in service then.
