@@ -51,7 +51,7 @@ pub(crate) fn plan_of_drain(input: Value, account: Account) -> Scene {
             if asked.before == 0 {
                 let looking = drain_cache::Planned {
                     progress: Some(Progress::default()),
-                    ..drain_cache::Planned::default()..drain_cache::Planned::default()
+                    ..drain_cache::Planned::default()
                 };
                 return asked.waits(
                     DrainOutcome::Waiting,
@@ -69,7 +69,7 @@ pub(crate) fn plan_of_drain(input: Value, account: Account) -> Scene {
                 host: Some("10.0.0.7".to_owned()),
                 plan,
                 forecast: Some(forecast),
-                progress: None,
+                ..drain_cache::Planned::default()
             };
             asked.says(DrainOutcome::Planned, &planned.plan.reason(), planned)
         })
