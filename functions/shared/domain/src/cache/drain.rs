@@ -223,13 +223,13 @@ pub struct Progress {
     /// Files of the next page.
     pub page: PageSize,
     /// Marks of files that were copied because persisting them kept failing: they are safe with that.
-    given_way: Vec<u64>,
+    pub given_way: Vec<u64>,
     /// Calls so far.
-    calls: u32,
+    pub calls: u32,
     /// What the last whole pass saw: files and bytes that need something, files without a name; files saved until then.
-    seen: [u64; 4],
+    pub seen: [u64; 4],
     /// Whole passes in a row that saw the same.
-    unchanged: u32,
+    pub unchanged: u32,
 }
 
 impl Progress {
