@@ -127,15 +127,14 @@ pub(crate) fn facts(saved: u64, left: u64) -> drain_cache::Facts {
         persisted_bytes: saved << 20,
         ..Totals::default()
     };
+    let mut progress = Progress::default();
+    progress.totals = totals;
     drain_cache::Facts {
         host: Some("10.0.0.7".to_owned()),
         files_left: left,
         bytes_left: left << 20,
         totals,
-        progress: Some(Progress {
-            totals,
-            ..Progress::default()
-        }),
+        progress: Some(progress),
         ..drain_cache::Facts::default()
     }
 }

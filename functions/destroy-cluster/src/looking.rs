@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use futures::{StreamExt, TryStreamExt, stream};
-use tidegate_domain::cache::{Holder, Pass, Pending, Worker, overtaken, probe};
+use tidegate_domain::cache::{Holder, Pass, Pending, Worker, probe};
 use tidegate_domain::destroy::{Fate, Round, Settled, counted_at, fate};
 use tidegate_domain::error::Result;
 use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock};
@@ -32,7 +32,18 @@ pub(crate) enum Looked {
 struct Page {
     pass: Pass,
     complete: bool,
-    files: Vec<(String, u64, Fate, bool)>,
+    files: Vec<Seen>,
+}
+
+/// A file of such a page.
+struct Seen {
+    path: String,
+    bytes: u64,
+    fate: Fate,
+    /// It is counted at this worker, and at no other that holds a part of it.
+    counts: bool,
+    /// Alluxio is writing it to the under store already.
+    persisting: bool,
 }
 
 impl<N: Neighbours> DestroyCluster<N> {
@@ -78,10 +89,10 @@ impl<N: Neighbours> DestroyCluster<N> {
                     session.progress.round = Some(round);
                     return Ok(Looked::Silent(silent));
                 };
-                for (path, bytes, fate, counts) in page.files {
-                    round.note(&path, bytes, fate, counts);
-                    if save && fate == Fate::Persist {
-                        self.ask(session, &path, bytes).await?;
+                for file in page.files {
+                    round.note(&file.path, file.bytes, file.fate, file.counts);
+                    if save && file.fate == Fate::Persist {
+                        self.ask(session, file).await?;
                     }
                 }
                 if page.complete {
@@ -127,7 +138,13 @@ impl<N: Neighbours> DestroyCluster<N> {
             let counts = state
                 .as_ref()
                 .is_none_or(|state| counted_at(state, &worker.host, |host| hosts.contains(host)));
-            (file.path.clone(), bytes, fate, counts)
+            Seen {
+                path: file.path.clone(),
+                bytes,
+                fate,
+                counts,
+                persisting: state.is_some_and(|state| state.persisting),
+            }
         });
         let files = files.collect();
         pass.page(&page);
@@ -139,40 +156,25 @@ impl<N: Neighbours> DestroyCluster<N> {
         }))
     }
 
-    /// Has a file written to the under store, as soon as there is room, unless that was asked a moment ago. Where the
-    /// call's time is up before, the next look finds it again.
-    async fn ask(&self, session: &mut Session, path: &str, bytes: u64) -> Result<()> {
-        if session
-            .progress
-            .pending
-            .iter()
-            .any(|pending| pending.path == path)
-        {
+    /// Has a file written to the under store as soon as there is room, unless that is under way. Where the call's time is
+    /// up before, the next look finds it again.
+    async fn ask(&self, session: &mut Session, file: Seen) -> Result<()> {
+        let known = |pending: &Pending| pending.path == file.path;
+        if session.progress.pending.iter().any(known) {
             return Ok(());
         }
-        loop {
-            let progress = &mut session.progress;
-            if progress.flow.room(&progress.pending, bytes) {
-                break;
-            }
+        while !session.progress.flow.room(&session.progress.pending, file.bytes) {
             if self.clock.now() >= session.ends {
                 return Ok(());
             }
             self.clock.sleep(BETWEEN_LOOKS).await;
             self.look_after_pending(session).await?;
         }
-        // What Alluxio is persisting, whoever asked, would begin anew.
-        let persisting = self
-            .master
-            .file(path)
-            .await?
-            .is_some_and(|state| state.persisting);
-        if persisting || self.master.persist(path).await? == Changed::Done {
-            let (now, progress) = (self.clock.now(), &mut session.progress);
-            progress.pending.push(Pending {
-                path: path.to_owned(),
-                bytes,
-                asked_at: now,
+        if file.persisting || self.master.persist(&file.path).await? == Changed::Done {
+            session.progress.asked(Pending {
+                path: file.path,
+                bytes: file.bytes,
+                asked_at: self.clock.now(),
                 ..Pending::default()
             });
             progress.flow.asked(&progress.pending, now);
@@ -203,25 +205,29 @@ impl<N: Neighbours> DestroyCluster<N> {
         let mut probed = None;
         for (pending, state) in pending.into_iter().zip(states) {
             let Some(state) = state else { continue };
-            if !state.persisted {
-                progress.pending.push(pending);
-                continue;
+            if state.persisted {
+                session.progress.saved(pending.bytes, now);
+            } else {
+                session.progress.pending.push(pending);
             }
-            progress.saved(pending.bytes);
-            progress.flow.saved(pending.bytes, true, now);
-            probed = Some(pending).filter(|pending| pending.times > 0).or(probed);
         }
-        let halted = progress.flow.halted(&progress.pending, now);
-        if halted {
-            progress.flow.halt(now);
+        self.ask_again(session).await
+    }
+
+    /// Asks for one file again where nothing at all moves any more: to ask again makes Alluxio begin anew.
+    async fn ask_again(&self, session: &mut Session) -> Result<()> {
+        let now = self.clock.now();
+        let progress = &mut session.progress;
+        if !progress.flow.halted(&progress.pending, now) {
+            return Ok(());
         }
-        let again = halted.then(|| probe(&progress.pending)).flatten();
-        for (index, pending) in progress.pending.iter_mut().enumerate() {
-            let behind = probed.as_ref().is_some_and(|by| overtaken(pending, by, now));
-            if behind || again == Some(index) {
-                self.master.persist(&pending.path).await?;
-                pending.asked_at = now;
-                pending.times += 1;
+        progress.flow.halt(now);
+        if let Some(index) = probe(&progress.pending) {
+            let mut asked = progress.pending.remove(index);
+            if self.master.persist(&asked.path).await? == Changed::Done {
+                asked.asked_at = now;
+                asked.times += 1;
+                session.progress.pending.push(asked);
             }
         }
         Ok(())

@@ -115,6 +115,8 @@ pub(crate) struct World {
     pub(crate) others: RefCell<Vec<Worker>>,
     /// Whether the under store takes no writes.
     pub(crate) read_only: Cell<bool>,
+    /// Whether there is no Node object.
+    pub(crate) nodeless: Cell<bool>,
     /// Whether the worker is gone, and its pod too.
     pub(crate) gone: Cell<bool>,
     /// Files with one of these in their path are never persisted.
@@ -169,6 +171,7 @@ impl World {
             }),
             others: RefCell::default(),
             read_only: Cell::new(false),
+            nodeless: Cell::new(false),
             gone: Cell::new(false),
             never_persisted: RefCell::default(),
             room: Cell::default(),
@@ -359,9 +362,9 @@ impl World {
                 "incomplete" if holds_on => retry.unwrap_or(300).min(300),
                 _ => return (reply.answer, self.now.get()),
             };
-            if self.calls.get().is_multiple_of(self.forgets_each.get()) {
+            if self.calls.get() % self.forgets_each.get() == 0 {
                 payload["progress"] = Value::Null;
-            } else if !self.calls.get().is_multiple_of(self.cuts_off_each.get()) {
+            } else if self.calls.get() % self.cuts_off_each.get() != 0 {
                 payload["progress"] = reply.answer["progress"].take();
             }
             Clock::sleep(&self, Duration::from_secs(seconds)).await;
@@ -389,7 +392,7 @@ fn not_asked<T>() -> Result<T> {
 
 impl Nodes for &World {
     async fn find(&self, _: &Subject, _: Duration) -> Result<Option<Node>> {
-        Ok(Some(self.node.borrow().clone()))
+        Ok((!self.nodeless.get()).then(|| self.node.borrow().clone()))
     }
 
     async fn change(&self, _: &Node, change: &NodeChange) -> Result<Changed> {
@@ -410,7 +413,7 @@ impl Pods for &World {
         _: Duration,
         _: &dyn Fn(&[Pod]) -> bool,
     ) -> Result<Vec<Pod>> {
-        Ok(if self.gone.get() {
+        Ok(if self.gone.get() || self.nodeless.get() {
             vec![]
         } else {
             vec![Pod::default()]

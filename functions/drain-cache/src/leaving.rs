@@ -6,7 +6,9 @@ use tidegate_domain::cache::{Unsaved, Worker};
 use tidegate_domain::error::Result;
 use tidegate_domain::node::Node;
 use tidegate_domain::outcome::DrainOutcome;
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock, CopyTargets, Nodes, Pods};
+use tidegate_domain::ports::{
+    CacheMaster, CacheWorker, Changed, Clock, CopyTargets, Nodes, Pods, WorkerReport,
+};
 
 use super::{DrainCache, Facts, Session, Step, broken_before};
 
@@ -39,13 +41,18 @@ impl Facts {
 impl<Cluster, Master, Workers, C> DrainCache<Cluster, Master, Workers, C>
 where
     Cluster: CopyTargets + Nodes + Pods,
-    Master: CacheMaster,
+    Master: CacheMaster + WorkerReport,
     Workers: CacheWorker,
     C: Clock,
 {
     /// Takes a worker out of service that may still hold what exists nowhere else. Only here: once it is out of service
     /// nothing of that can be saved any more.
-    pub(super) async fn leave(&self, session: &mut Session, node: &Node, worker: &Worker) -> Result<Step> {
+    pub(super) async fn leave(
+        &self,
+        session: &mut Session,
+        node: Option<&Node>,
+        worker: &Worker,
+    ) -> Result<Step> {
         let (unsaved, broken, complete) = self.unsaved(session, worker).await?;
         session.facts.found_broken(&broken);
         if self.master.decommission(worker).await? != Changed::Done {
@@ -57,7 +64,7 @@ where
         session.progress.decommissioned();
         if unsaved.files == 0 && complete {
             // The look that counts comes after it.
-            return self.note_decommission(node).await;
+            return self.note_decommission(session, node).await;
         }
         Ok(lost(session, worker, unsaved, complete))
     }

@@ -5,6 +5,7 @@ mod broken_files;
 mod copying;
 #[cfg(test)]
 mod fake_world;
+mod finding;
 mod hurry;
 mod leaving;
 mod plan;
@@ -15,12 +16,14 @@ pub use plan::Planned;
 use std::pin::pin;
 use std::time::Duration;
 
+use finding::LOOKS_FOR_A_WORKER;
 use futures::future::{Either, select};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidegate_domain::cache::{
     Idle, IdleWait, Losses, Pass, Phase, Progress, RateMemory, Totals, Worker, WorkerLoad, next_phase,
+    proven_empty,
 };
 use tidegate_domain::claim::taken_over;
 use tidegate_domain::deadline::retry_after_seconds;
@@ -99,6 +102,9 @@ pub struct Facts {
     /// So many more were.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub more_broken_files: Option<u64>,
+    /// Where there is no worker: the node itself shows that its worker held nothing unsaved.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub proven_empty: bool,
     /// The worker never looked idle, and went after its limit.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub idle_limit_reached: bool,
@@ -150,9 +156,13 @@ struct Session {
     looks: Vec<Option<WorkerLoad>>,
     /// Its files have been looked through in this call since it went out of service.
     looked_again: bool,
-    /// Why no other worker takes copies.
-    without_target: Option<String>,
+    /// No other worker takes copies.
+    without_target: bool,
     /// When the call answers.
+    /// This call has looked for the Node object everywhere, and there is none.
+    nodeless: bool,
+    /// Looks of this call that found no worker.
+    absences: u32,
     ends: Timestamp,
     /// When it begins nothing more: what is under way at its end goes on to here.
     closes: Timestamp,
@@ -175,7 +185,7 @@ impl Session {
 impl<Cluster, Master, Workers, C> DrainCache<Cluster, Master, Workers, C>
 where
     Cluster: CopyTargets + Nodes + Pods,
-    Master: CacheMaster,
+    Master: CacheMaster + WorkerReport,
     Workers: CacheWorker,
     C: Clock,
 {
@@ -242,43 +252,45 @@ where
     }
 
     async fn step(&self, session: &mut Session) -> Result<Step> {
-        let subject = &session.call.node;
-        let Some(node) = self.cluster.find(subject, Duration::ZERO).await? else {
-            let reason = format!("instance {} is no node: it has no worker", subject.instance_id);
-            return Ok(Step::Done(DrainOutcome::Absent, reason));
-        };
-        if let Some(reason) = taken_over(&node, &session.call.execution, Direction::Drain) {
+        let node = self.node(session).await?;
+        let node = node.as_ref();
+        if let Some(node) = node
+            && let Some(reason) = taken_over(node, &session.call.execution, Direction::Drain)
+        {
             return Ok(Step::Done(DrainOutcome::Superseded, reason));
         }
-        let Some(host) = node.internal_ip.clone() else {
-            return Ok(Step::Done(
-                DrainOutcome::Absent,
-                format!("node {} never had an address", node.name),
-            ));
-        };
-        session.facts.host = Some(host.clone());
-        let worker = self.master.worker(&host).await?;
-        let only = Some((self.namespace.as_str(), names::WORKER_POD_SELECTOR));
-        let pods = self
-            .cluster
-            .on_node(&node.name, only, Duration::ZERO, &|_| true)
-            .await?;
-        match next_phase(&node, &host, worker, pods.first()) {
-            Phase::Absent(reason) => Ok(Step::Done(DrainOutcome::Absent, reason)),
+        let subject = session.call.node.clone();
+        let sighting = self.sight(&subject, node).await?;
+        let seen = sighting.workers.first().map(|seen| seen.worker.host.clone());
+        session.facts.host = seen.or_else(|| sighting.addresses().into_iter().next());
+        match next_phase(&sighting) {
+            Phase::Absent(reason) => Ok(self.absent(session, node, reason)),
             Phase::AwaitWorker(reason) => Ok(Step::NotYet(reason)),
-            Phase::Save(worker) if session.leaving => self.leave(session, &node, &worker).await,
-            Phase::Save(worker) => self.save(session, &node, &worker).await,
+            Phase::Save(worker) if session.leaving => self.leave(session, node, &worker).await,
+            Phase::Save(worker) => self.save(session, node, &worker).await,
             Phase::LookAgain(worker) if session.leaving => self.last_look(session, &worker).await,
-            Phase::LookAgain(worker) => self.look_again(session, &node, &worker).await,
+            Phase::LookAgain(worker) => self.look_again(session, node, &worker).await,
         }
     }
 
+    /// There is no worker, as far as one look tells.
+    fn absent(&self, session: &mut Session, node: Option<&Node>, reason: String) -> Step {
+        session.absences += 1;
+        let doubtful = node.is_none() && !session.call.node.ends();
+        if doubtful && session.absences < LOOKS_FOR_A_WORKER && self.clock.now() < session.ends {
+            return Step::NotYet(reason);
+        }
+        session.facts.proven_empty = proven_empty(node);
+        Step::Done(DrainOutcome::Absent, reason)
+    }
+
     /// The worker is in service: a pass, and after the second clean one in a row it goes out of service.
-    async fn save(&self, session: &mut Session, node: &Node, worker: &Worker) -> Result<Step> {
+    async fn save(&self, session: &mut Session, node: Option<&Node>, worker: &Worker) -> Result<Step> {
         session.looks.clear();
         session.looked_again = false;
-        if node.decommissioned_at().is_some() {
-            // It registered again. The wait for clients must count from its next decommission.
+        // It registered again. The wait for clients must count from its next decommission.
+        session.progress.decommissioned_at = None;
+        if let Some(node) = node.filter(|node| node.decommissioned_at().is_some()) {
             let forget = [(names::DECOMMISSIONED_AT_ANNOTATION, None)].into();
             return self
                 .annotate(
@@ -311,6 +323,9 @@ where
                 Step::Unchanged(unsafe_files(&pass, worker))
             });
         }
+        if let Some(reason) = self.twin(worker).await? {
+            return Ok(Step::NotYet(reason));
+        }
         if self.master.decommission(worker).await? != Changed::Done {
             return Ok(Step::NotYet(format!(
                 "worker {} is just registering",
@@ -318,14 +333,15 @@ where
             )));
         }
         session.progress.decommissioned();
-        self.note_decommission(node).await
+        self.note_decommission(session, node).await
     }
 
     /// The worker is out of service, and may still have been written to: a look at what it holds, the wait for its
     /// clients, and then the look that counts.
-    async fn look_again(&self, session: &mut Session, node: &Node, worker: &Worker) -> Result<Step> {
-        let Some(decommissioned_at) = node.decommissioned_at() else {
-            return self.note_decommission(node).await;
+    async fn look_again(&self, session: &mut Session, node: Option<&Node>, worker: &Worker) -> Result<Step> {
+        let noted = node.and_then(Node::decommissioned_at);
+        let Some(decommissioned_at) = noted.or(session.progress.decommissioned_at) else {
+            return self.note_decommission(session, node).await;
         };
         if session.progress.pass.is_none() {
             session.looks.push(self.workers.load(worker).await?);
@@ -381,13 +397,15 @@ where
         Ok(Step::Done(DrainOutcome::Drained, reason))
     }
 
-    /// Notes when the worker went out of service.
-    async fn note_decommission(&self, node: &Node) -> Result<Step> {
-        let now = [(
-            names::DECOMMISSIONED_AT_ANNOTATION,
-            Some(self.clock.now().to_string()),
-        )]
-        .into();
+    /// Notes when the worker went out of service: on its Node object, so that an execution that takes the drain over knows
+    /// it, and for the next call. Without a Node object such an execution counts the wait for clients anew.
+    async fn note_decommission(&self, session: &mut Session, node: Option<&Node>) -> Result<Step> {
+        let now = self.clock.now();
+        session.progress.decommissioned_at = Some(now);
+        let Some(node) = node else {
+            return Ok(Step::Onward);
+        };
+        let now = [(names::DECOMMISSIONED_AT_ANNOTATION, Some(now.to_string()))].into();
         self.annotate(
             node,
             NodeChange {
@@ -469,12 +487,14 @@ where
         let mut session = Session {
             reclaimed,
             leaving: false,
-            without_target: None,
+            without_target: false,
             ends: began + watch,
             closes: began + watch + TO_END,
             facts: Facts::default(),
             looks: Vec::new(),
             looked_again: false,
+            nodeless: false,
+            absences: 0,
             progress,
             call,
         };

@@ -8,7 +8,6 @@ use tidegate_domain::cache::{
     forecast, judge, next_phase,
 };
 use tidegate_domain::error::Result;
-use tidegate_domain::names;
 use tidegate_domain::outcome::{Answer, DrainOutcome};
 use tidegate_domain::plan::Plan;
 use tidegate_domain::ports::{CacheMaster, CacheWorker, Clock, CopyTargets, Nodes, Pods, WorkerReport};
@@ -70,20 +69,13 @@ where
         progress: Progress,
     ) -> Result<Answer<DrainOutcome, Planned>> {
         let node = self.cluster.find(&call.node, Duration::ZERO).await?;
-        let Some((host, node)) = node.and_then(|node| Some((node.internal_ip.clone()?, node))) else {
-            return Ok(Planned::default().answer());
-        };
-        let worker = self.master.worker(&host).await?;
-        let only = Some((self.namespace.as_str(), names::WORKER_POD_SELECTOR));
-        let pods = self
-            .cluster
-            .on_node(&node.name, only, Duration::ZERO, &|_| true)
-            .await?;
+        let sighting = self.sight(&call.node, node.as_ref()).await?;
+        let seen = sighting.workers.first().map(|seen| seen.worker.host.clone());
         let mut planned = Planned {
-            host: Some(host.clone()),
+            host: seen.or_else(|| sighting.addresses().into_iter().next()),
             ..Planned::default()
         };
-        match next_phase(&node, &host, worker, pods.first()) {
+        match next_phase(&sighting) {
             Phase::Absent(reason) => {
                 planned.plan = planned.plan.noting(reason);
                 Ok(planned.answer())

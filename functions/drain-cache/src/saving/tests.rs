@@ -212,7 +212,9 @@ async fn pass(alluxio: &Alluxio, seconds: i64) -> (Passed, Session) {
         facts: Facts::default(),
         looks: Vec::new(),
         looked_again: false,
-        without_target: None,
+        nodeless: false,
+        absences: 0,
+        without_target: false,
         ends: Timestamp::constant(alluxio.now.get() + seconds, 0),
         closes: Timestamp::constant(alluxio.now.get() + seconds + 6, 0),
     };

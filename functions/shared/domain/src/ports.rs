@@ -39,6 +39,12 @@ pub struct Ec2Instance {
     pub zone: String,
     /// `InstanceType`.
     pub instance_type: String,
+    /// `PrivateDnsName`; an instance that has terminated has none.
+    pub private_dns_name: Option<String>,
+    /// `PrivateIpAddress`; an instance that has terminated has none.
+    pub private_address: Option<String>,
+    /// `Ipv6Address` of its primary network interface.
+    pub ipv6_address: Option<String>,
 }
 
 impl Ec2Instance {
@@ -76,10 +82,25 @@ pub trait AutoScaling {
     async fn retains(&self, group: &str) -> Result<bool>;
 }
 
+/// Where an execution stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Run {
+    /// It runs.
+    Running,
+    /// It succeeded, with that outcome in its output.
+    Succeeded(String),
+    /// It ended in another way, or Step Functions knows none of that ARN (any more).
+    Over,
+}
+
 /// Step Functions.
 pub trait Executions {
+    /// Where that execution stands.
+    async fn run(&self, execution: &str) -> Result<Run>;
     /// Whether that execution is running; not so where Step Functions knows none of that ARN (any more).
-    async fn running(&self, execution: &str) -> Result<bool>;
+    async fn running(&self, execution: &str) -> Result<bool> {
+        Ok(self.run(execution).await? == Run::Running)
+    }
 }
 
 /// EC2.
@@ -163,10 +184,12 @@ pub trait CopyTargets {
     async fn claim(&self, target: &Worker, draining: bool, wish: &CopyWish<'_>) -> Result<Target>;
 }
 
-/// Nodes. One node is found by a selector, never by listing the cluster.
+/// Nodes. One node is found by its name or by a selector, never by listing the cluster.
 pub trait Nodes {
-    /// The node of an instance, by [`crate::names::INSTANCE_ID_LABEL`], or among the nodes of its type and zone
-    /// that do not carry that label yet; its provider id must name the instance. Waits for it that long.
+    /// The Node object whose provider id names the instance. Once a step has found it ([`crate::subject::Identity::node_uid`]) it is got
+    /// by its name alone. Before that it is looked for by the name that EC2 gives it, by
+    /// [`crate::names::INSTANCE_ID_LABEL`], and among all nodes of the instance's type and zone, as that label may be
+    /// missing or another instance's. Waits for it that long.
     async fn find(&self, subject: &Subject, within: Duration) -> Result<Option<Node>>;
     /// Changes a node as it was seen (refused where it has changed since).
     async fn change(&self, node: &Node, change: &NodeChange) -> Result<Changed>;

@@ -37,10 +37,11 @@ impl CopyTargets for Cluster {
             return Ok(Target::Claimed);
         };
         let nodes = Api::<core::Node>::all(self.client.clone());
-        let found = self.send(async || nodes.get_opt(name).await).await;
-        let found = found.map_err(|error| self.classify(GET_NODES, error))?;
-        let Some(node) = found.map(node_view) else {
-            return Ok(Target::Draining);
+        let node = match self.send(async || nodes.get(name).await).await {
+            Ok(node) => node_view(node),
+            // Its pods are about to go.
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Target::Draining),
+            Err(error) => return Err(self.classify(GET_NODES, error)),
         };
         Ok(match claim_target(&node, draining, &wish.from.host, wish.now) {
             TargetClaim::Draining => Target::Draining,

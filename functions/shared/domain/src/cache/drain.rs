@@ -5,8 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::carried::{fit, json_bytes, mark, shortened};
-use super::{Flow, Found, Hurry, Losses, PageSize, Waiting, Worker, WorkerFilePage, WorkerLoad, WorkerState};
-use crate::node::{Node, Pod};
+use super::{Flow, Found, Hurry, Losses, PageSize, Waiting, WorkerFilePage, WorkerLoad};
 
 /// So many passes in a row must find nothing before the worker is taken out of service.
 pub const CLEAN_PASSES: u32 = 2;
@@ -35,53 +34,6 @@ const MOST_GIVEN_WAY: usize = 512;
 const MOST_EAGER_CALLS: u32 = 380;
 /// So many paths are named in an answer; all are counted.
 pub const MOST_NAMED: usize = 20;
-
-/// What the next step of a drain is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// There is nothing to save, and why.
-    Absent(String),
-    /// The worker cannot be reached, but may come back with what it holds.
-    AwaitWorker(String),
-    /// It is in service: look through its files, save what exists nowhere else.
-    Save(Worker),
-    /// It is out of service: look through its files once more, wait until its clients are done.
-    LookAgain(Worker),
-}
-
-/// Reads the phase off the world.
-///
-/// A worker that the master does not know, or has lost, is waited for while its pod stands: its container is
-/// started again with the same disks. Where the pod is gone its volumes went with it; the master remembers such a
-/// worker for a while. On a node that never opened (the startup taint stands) an unknown worker
-/// has never been in service, so nothing can be on it.
-#[must_use]
-pub fn next_phase(node: &Node, host: &str, worker: Option<Worker>, pod: Option<&Pod>) -> Phase {
-    let ending = pod.is_some_and(|pod| pod.deletion_time.is_some());
-    let pod = pod.filter(|_| !ending);
-    match (worker, pod) {
-        (Some(worker), _) if worker.state == WorkerState::Live => Phase::Save(worker),
-        (Some(worker), pod) if worker.state != WorkerState::Lost && (pod.is_some() || ending) => {
-            Phase::LookAgain(worker)
-        }
-        (Some(_), Some(pod)) => Phase::AwaitWorker(format!(
-            "Alluxio has lost worker {host}; pod {} stands and may bring it back",
-            pod.full_name()
-        )),
-        (None, Some(pod)) if !node.startup_taint => Phase::AwaitWorker(format!(
-            "Alluxio knows no worker {host}; pod {} stands and may bring it back",
-            pod.full_name()
-        )),
-        (Some(_), None) => Phase::Absent(format!(
-            "Alluxio has lost worker {host} and its pod is gone: nothing can be read from it"
-        )),
-        (None, None) => Phase::Absent(format!("node {} has no Alluxio worker", node.name)),
-        (None, Some(_)) => Phase::Absent(format!(
-            "node {} never opened, and its worker never registered",
-            node.name
-        )),
-    }
-}
 
 /// Files and their bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -223,13 +175,15 @@ pub struct Progress {
     /// Files of the next page.
     pub page: PageSize,
     /// Marks of files that were copied because persisting them kept failing: they are safe with that.
-    pub given_way: Vec<u64>,
+    given_way: Vec<u64>,
     /// Calls so far.
-    pub calls: u32,
+    calls: u32,
     /// What the last whole pass saw: files and bytes that need something, files without a name; files saved until then.
-    pub seen: [u64; 4],
+    seen: [u64; 4],
     /// Whole passes in a row that saw the same.
-    pub unchanged: u32,
+    unchanged: u32,
+    /// When this execution took the worker out of service, for where no Node object can hold that.
+    pub decommissioned_at: Option<Timestamp>,
 }
 
 impl Progress {
@@ -330,18 +284,14 @@ impl Progress {
 
     /// Leaves out what has no room in the data of an execution.
     pub fn lighten(&mut self) {
-        lighten(&mut self.pending);
+        let entry = |path: &str| json_bytes(path) + ENTRY_BYTES;
+        fit(&mut self.pending, MOST_PENDING_BYTES, |pending| {
+            entry(&pending.path)
+        });
         fit(&mut self.waiting, MOST_WAITING_BYTES, |waiting| {
-            json_bytes(&waiting.path) + ENTRY_BYTES
+            entry(&waiting.path)
         });
     }
-}
-
-/// Leaves out those that have no room in the data of an execution.
-pub fn lighten(pending: &mut Vec<Pending>) {
-    fit(pending, MOST_PENDING_BYTES, |pending| {
-        json_bytes(&pending.path) + ENTRY_BYTES
-    });
 }
 
 /// The wait for the clients of a worker that is out of service.

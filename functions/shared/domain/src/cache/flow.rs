@@ -95,7 +95,7 @@ impl Flow {
     }
 
     /// Notes that a file has been asked for; it is the last one of those under way.
-    pub fn asked(&mut self, pending: &[Pending], now: Timestamp) {
+    pub(crate) fn asked(&mut self, pending: &[Pending], now: Timestamp) {
         self.turn_since.get_or_insert(now);
         self.turn_most = self.turn_most.max(under_way(pending));
         if pending.len() == 1 {
@@ -104,7 +104,7 @@ impl Flow {
     }
 
     /// Notes that a file has become safe.
-    pub fn saved(&mut self, bytes: u64, persisted: bool, now: Timestamp) {
+    pub(crate) fn saved(&mut self, bytes: u64, persisted: bool, now: Timestamp) {
         self.moved_at = Some(now);
         if persisted {
             self.halts = 0;
@@ -152,11 +152,12 @@ impl Flow {
     /// under way: to begin one of them anew costs more then.
     fn patience(&self, pending: &[Pending]) -> SignedDuration {
         let bytes = under_way(pending);
-        let writing = if let Some(rate) = self.byte_rate {
-            bytes.saturating_mul(2) / rate.max(1)
-        } else {
-            let few = (FIRST_FILES / pending.len().max(1)).max(1) as u64;
-            (bytes / UNSEEN_BYTES_PER_SECOND).min(LONGEST_UNSEEN_SECONDS) * few
+        let writing = match self.byte_rate {
+            Some(rate) => bytes.saturating_mul(2) / rate.max(1),
+            None => {
+                let few = (FIRST_FILES / pending.len().max(1)).max(1) as u64;
+                (bytes / UNSEEN_BYTES_PER_SECOND).min(LONGEST_UNSEEN_SECONDS) * few
+            }
         };
         let writing = i64::try_from(writing).unwrap_or(i64::MAX / 4).min(i64::MAX / 4);
         let first = QUIET + SignedDuration::from_secs(writing);

@@ -9,14 +9,12 @@ mod forecast;
 mod losses;
 mod order;
 mod page;
+mod sighting;
 mod unsaved;
 
 pub use carried::{MOST_PATH_BYTES, json_bytes, shortened};
 pub use copying::{Directory, Room, TargetClaim, claim_target, to_free};
-pub use drain::{
-    CLEAN_PASSES, Idle, IdleWait, MOST_NAMED, MOST_PENDING, Pass, Pending, Phase, Progress, Totals, lighten,
-    next_phase,
-};
+pub use drain::{CLEAN_PASSES, Idle, IdleWait, MOST_NAMED, MOST_PENDING, Pass, Pending, Progress, Totals};
 pub(crate) use file::broken;
 pub use file::{Block, Broken, FileState, HeldBlock, Holder, Need, Stores, Verdict, judge};
 pub use flow::{Flow, overtaken, probe};
@@ -24,6 +22,7 @@ pub use forecast::{Amount, Forecast, Found, Rate, RateMemory, Surroundings, fore
 pub use losses::{Loss, Losses, MOST_LOSSES_BYTES};
 pub use order::{Hurry, MOST_CARRIED, MOST_WAITING, Waiting, last_moment, last_turn, near, next_turn, prune};
 pub use page::PageSize;
+pub use sighting::{Phase, SeenWorker, Sighting, next_phase, proven_empty, several_live};
 pub use unsaved::{MOST_LISTED_BYTES, Unsaved};
 
 use serde::{Deserialize, Serialize};

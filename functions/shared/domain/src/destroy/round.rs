@@ -153,10 +153,18 @@ impl Progress {
         self.clean_rounds >= CLEAN_PASSES
     }
 
-    /// Notes that a file is where it should be.
-    pub const fn saved(&mut self, bytes: u64) {
+    /// Notes that a file has been asked for.
+    pub fn asked(&mut self, pending: Pending) {
+        let now = pending.asked_at;
+        self.pending.push(pending);
+        self.flow.asked(&self.pending, now);
+    }
+
+    /// Notes that a file has reached the under store.
+    pub fn saved(&mut self, bytes: u64, now: Timestamp) {
         self.saved.persisted_files += 1;
         self.saved.persisted_bytes += bytes;
+        self.flow.saved(bytes, true, now);
     }
 }
 

@@ -2,7 +2,7 @@ use crate::disks::DiskLayout;
 use crate::names;
 use crate::node::VolumePhase;
 use crate::resolve::Direction;
-use crate::subject::InstanceId;
+use crate::subject::{Identity, InstanceId};
 
 use super::*;
 
@@ -22,6 +22,7 @@ fn subject() -> Subject {
         one_array: false,
         hook: None,
         retains: false,
+        identity: Identity::default(),
     }
 }
 

@@ -2,78 +2,8 @@ use super::*;
 use crate::cache::WorkerFile;
 use crate::cache::carried::tests::odd_paths;
 
-const HOST: &str = "10.0.0.7";
-
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).expect("valid")
-}
-
-fn worker(state: WorkerState) -> Worker {
-    Worker {
-        host: HOST.into(),
-        address: HOST.into(),
-        rpc_port: 29_999,
-        web_port: 30_000,
-        state,
-        capacity_bytes: 0,
-        used_bytes: 0,
-        last_contact_seconds: 0,
-    }
-}
-
-fn phase(state: Option<WorkerState>, pod: bool, startup_taint: bool) -> Phase {
-    let node = Node {
-        startup_taint,
-        ..Node::default()
-    };
-    next_phase(&node, HOST, state.map(worker), pod.then(Pod::default).as_ref())
-}
-
-#[test]
-fn a_worker_in_service_is_saved_also_on_a_node_that_never_opened() {
-    use WorkerState::Live;
-    assert!(matches!(phase(Some(Live), true, false), Phase::Save(_)));
-    assert!(matches!(phase(Some(Live), true, true), Phase::Save(_)));
-    assert!(matches!(phase(Some(Live), false, false), Phase::Save(_)));
-}
-
-#[test]
-fn a_worker_out_of_service_is_looked_at_again() {
-    assert!(matches!(
-        phase(Some(WorkerState::Decommissioned), true, false),
-        Phase::LookAgain(_)
-    ));
-    assert!(matches!(
-        phase(Some(WorkerState::Disabled), true, false),
-        Phase::LookAgain(_)
-    ));
-}
-
-#[test]
-fn a_worker_out_of_service_whose_pod_is_gone_holds_nothing_though_the_master_remembers_it() {
-    assert!(matches!(
-        phase(Some(WorkerState::Decommissioned), false, false),
-        Phase::Absent(_)
-    ));
-}
-
-#[test]
-fn a_lost_worker_is_waited_for_while_its_pod_stands() {
-    assert!(matches!(
-        phase(Some(WorkerState::Lost), true, false),
-        Phase::AwaitWorker(_)
-    ));
-    assert!(matches!(phase(None, true, false), Phase::AwaitWorker(_)));
-    assert!(matches!(
-        phase(Some(WorkerState::Lost), false, false),
-        Phase::Absent(_)
-    ));
-    assert!(matches!(phase(None, false, false), Phase::Absent(_)));
-}
-
-#[test]
-fn a_worker_that_never_registered_on_a_node_that_never_opened_holds_nothing() {
-    assert!(matches!(phase(None, true, true), Phase::Absent(_)));
 }
 
 #[test]
