@@ -177,7 +177,6 @@ impl<N: Neighbours> DestroyCluster<N> {
                 asked_at: self.clock.now(),
                 ..Pending::default()
             });
-            progress.flow.asked(&progress.pending, now);
         }
         Ok(())
     }
@@ -201,8 +200,6 @@ impl<N: Neighbours> DestroyCluster<N> {
             .buffered(CALLS_AT_A_TIME)
             .try_collect()
             .await?;
-        let progress = &mut session.progress;
-        let mut probed = None;
         for (pending, state) in pending.into_iter().zip(states) {
             let Some(state) = state else { continue };
             if state.persisted {

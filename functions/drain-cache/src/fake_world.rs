@@ -362,9 +362,9 @@ impl World {
                 "incomplete" if holds_on => retry.unwrap_or(300).min(300),
                 _ => return (reply.answer, self.now.get()),
             };
-            if self.calls.get() % self.forgets_each.get() == 0 {
+            if self.calls.get().is_multiple_of(self.forgets_each.get()) {
                 payload["progress"] = Value::Null;
-            } else if self.calls.get() % self.cuts_off_each.get() != 0 {
+            } else if !self.calls.get().is_multiple_of(self.cuts_off_each.get()) {
                 payload["progress"] = reply.answer["progress"].take();
             }
             Clock::sleep(&self, Duration::from_secs(seconds)).await;

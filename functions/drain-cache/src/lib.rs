@@ -156,8 +156,8 @@ struct Session {
     looks: Vec<Option<WorkerLoad>>,
     /// Its files have been looked through in this call since it went out of service.
     looked_again: bool,
-    /// No other worker takes copies.
-    without_target: bool,
+    /// Why no other worker takes copies.
+    without_target: Option<String>,
     /// When the call answers.
     /// This call has looked for the Node object everywhere, and there is none.
     nodeless: bool,
@@ -487,7 +487,7 @@ where
         let mut session = Session {
             reclaimed,
             leaving: false,
-            without_target: false,
+            without_target: None,
             ends: began + watch,
             closes: began + watch + TO_END,
             facts: Facts::default(),
