@@ -144,6 +144,10 @@ enum Step {
 }
 
 /// One call's way through the drain.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is told or seen apart from the others"
+)]
 struct Session {
     call: Call,
     progress: Progress,
