@@ -70,7 +70,8 @@ impl<Cluster: CopyTargets, Master: CacheMaster, Workers: CacheWorker, C: Clock>
                         session.wait_for_turn(&file.path, verdict.bytes, at_stake);
                     }
                 }
-                self.ask_in_turn(session, &mut looked_at, worker, ways).await?;
+                self.ask_in_turn(session, &mut pass, &mut looked_at, worker, ways)
+                    .await?;
             }
             self.forget_the_last(session, MOST_WAITING);
             if late {
@@ -82,7 +83,8 @@ impl<Cluster: CopyTargets, Master: CacheMaster, Workers: CacheWorker, C: Clock>
             pass.page(&page);
             if pass.complete(&page) {
                 session.progress.pass = None;
-                self.ask_to_the_end(session, &mut looked_at, worker, ways).await?;
+                self.ask_to_the_end(session, &mut pass, &mut looked_at, worker, ways)
+                    .await?;
                 break Passed::Whole(pass);
             }
             if self.hurry_is_over(session) {
@@ -108,6 +110,7 @@ impl<Cluster: CopyTargets, Master: CacheMaster, Workers: CacheWorker, C: Clock>
     async fn ask_in_turn(
         &self,
         session: &mut Session,
+        pass: &mut Pass,
         looked_at: &mut Timestamp,
         worker: &Worker,
         ways: &Ways,
@@ -134,7 +137,10 @@ impl<Cluster: CopyTargets, Master: CacheMaster, Workers: CacheWorker, C: Clock>
             let verdict = ways.judge(&session.progress, &next.path, Some(&state), holder);
             // What Alluxio persists by itself and cannot finish in time is nothing to wait for.
             if !state.persisting || hurry.fits(verdict.bytes) {
-                self.ask(session, worker, &state, &verdict, ways, None).await?;
+                let refused = self.ask(session, worker, &state, &verdict, ways, None).await?;
+                if let Some(Copied::NoTarget(why) | Copied::NotYet(why)) = refused {
+                    pass.refused(&next.path, &why);
+                }
             }
         }
         self.copy_the_last(session, worker, ways).await
@@ -187,12 +193,13 @@ impl<Cluster: CopyTargets, Master: CacheMaster, Workers: CacheWorker, C: Clock>
     async fn ask_to_the_end(
         &self,
         session: &mut Session,
+        pass: &mut Pass,
         looked_at: &mut Timestamp,
         worker: &Worker,
         ways: &Ways,
     ) -> Result<()> {
         loop {
-            self.ask_in_turn(session, looked_at, worker, ways).await?;
+            self.ask_in_turn(session, pass, looked_at, worker, ways).await?;
             let progress = &session.progress;
             let all = progress.pending.is_empty() && progress.waiting.is_empty();
             if all || self.hurry_is_over(session) {

@@ -136,6 +136,15 @@ impl Pass {
         }
     }
 
+    /// Adds to a file that is named why no copy of it is made.
+    pub fn refused(&mut self, path: &str, why: &str) {
+        let begins = format!("{} (", shortened(path));
+        let named = self.named.iter_mut().find(|named| named.starts_with(&begins));
+        if let Some(named) = named.filter(|named| !named.contains(why)) {
+            *named = format!("{}: {why})", named.trim_end_matches(')'));
+        }
+    }
+
     /// Whether nothing needs anything, as far as the files have names.
     #[must_use]
     pub const fn clean(&self) -> bool {

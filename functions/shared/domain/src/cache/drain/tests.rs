@@ -87,6 +87,24 @@ fn a_pass_over_an_empty_worker_is_complete_at_once() {
 }
 
 #[test]
+fn a_named_file_tells_why_no_copy_is_made() {
+    let mut pass = Pass::default();
+    pass.needs("/a", 1, "no copy elsewhere");
+    pass.needs("/ab", 1, "no copy elsewhere");
+    for _ in 0..2 {
+        pass.refused("/ab", "no other worker is in service");
+    }
+    pass.refused("/not-named", "no other worker is in service");
+    assert_eq!(
+        pass.named,
+        [
+            "/a (1 bytes: no copy elsewhere)",
+            "/ab (1 bytes: no copy elsewhere: no other worker is in service)"
+        ]
+    );
+}
+
+#[test]
 fn a_pass_counts_every_file_and_names_the_first() {
     let mut pass = Pass::default();
     for index in 0..1_000 {
