@@ -29,6 +29,7 @@ pub(crate) const WARNING_SECONDS: i64 = 120;
 /// Step Functions takes 256 KiB, and the answers of the other steps are kept beside this one.
 const MOST_ANSWER_BYTES: usize = 192 * 1024;
 
+#[allow(clippy::struct_excessive_bools, reason = "Alluxio tells each of them apart")]
 pub(crate) struct File {
     pub(crate) bytes: u64,
     pub(crate) elsewhere: bool,
@@ -366,9 +367,9 @@ impl World {
                 "incomplete" if holds_on => retry.unwrap_or(300).min(300),
                 _ => return (reply.answer, self.now.get()),
             };
-            if self.calls.get() % self.forgets_each.get() == 0 {
+            if self.calls.get().is_multiple_of(self.forgets_each.get()) {
                 payload["progress"] = Value::Null;
-            } else if self.calls.get() % self.cuts_off_each.get() != 0 {
+            } else if !self.calls.get().is_multiple_of(self.cuts_off_each.get()) {
                 payload["progress"] = reply.answer["progress"].take();
             }
             Clock::sleep(&self, Duration::from_secs(seconds)).await;

@@ -155,6 +155,10 @@ enum Step {
 }
 
 /// One call's way through the drain.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is told or seen apart from the others"
+)]
 struct Session {
     call: Call,
     progress: Progress,
@@ -169,8 +173,8 @@ struct Session {
     looks: Vec<Option<WorkerLoad>>,
     /// Its files have been looked through in this call since it went out of service.
     looked_again: bool,
-    /// No other worker takes copies.
-    without_target: bool,
+    /// Why no other worker takes copies.
+    without_target: Option<String>,
     /// When the call answers.
     /// This call has looked for the Node object everywhere, and there is none.
     nodeless: bool,
@@ -508,7 +512,7 @@ where
             reclaimed,
             leaving: false,
             hold: if hook_over { Hold::Over } else { Hold::Lasts },
-            without_target: false,
+            without_target: None,
             ends: began + watch,
             closes: began + watch + TO_END,
             facts: Facts::default(),

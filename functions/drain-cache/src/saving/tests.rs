@@ -215,7 +215,7 @@ async fn pass(alluxio: &Alluxio, seconds: i64) -> (Passed, Session) {
         looked_again: false,
         nodeless: false,
         absences: 0,
-        without_target: false,
+        without_target: None,
         ends: Timestamp::constant(alluxio.now.get() + seconds, 0),
         closes: Timestamp::constant(alluxio.now.get() + seconds + 6, 0),
     };

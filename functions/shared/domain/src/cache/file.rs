@@ -30,6 +30,10 @@ impl Block {
 
 /// A file as the master knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "the master tells each of them apart"
+)]
 pub struct FileState {
     /// `path`, as the master answers it.
     pub path: String,

@@ -14,7 +14,9 @@ mod unsaved;
 
 pub use carried::{MOST_PATH_BYTES, json_bytes, shortened};
 pub use copying::{Directory, Room, TargetClaim, claim_target, to_free};
-pub use drain::{CLEAN_PASSES, Idle, IdleWait, MOST_NAMED, MOST_PENDING, Pass, Pending, Progress, Totals};
+pub use drain::{
+    CLEAN_PASSES, Idle, IdleWait, MOST_NAMED, MOST_PENDING, Pass, Pending, Progress, Totals, lighten,
+};
 pub(crate) use file::broken;
 pub use file::{Block, Broken, FileState, HeldBlock, Holder, Need, Stores, Verdict, judge};
 pub use flow::{Flow, overtaken, probe};
