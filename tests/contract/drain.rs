@@ -5,7 +5,10 @@ use tidegate_domain::outcome::{CordonOutcome, DrainOutcome, EvictOutcome, Retire
 use tidegate_domain::resolve::Direction;
 
 use crate::account::{Account, DRAIN_LIMIT, GROUP, lifecycle_action};
-use crate::answers::{blocked, cordoned, drained, evicted, forced, never_saved, retired, retiring, saving};
+use crate::answers::{
+    blocked, cordoned, cordoned_with, drained, evicted, forced, never_saved, own_wishes, retired, retiring,
+    saving,
+};
 use crate::ending::Ending;
 use crate::scene::Scene;
 use crate::walker::MOST_EVENTS;
@@ -294,6 +297,22 @@ fn a_worker_that_is_in_service_again_is_drained_again_before_it_goes() {
     );
     assert_eq!(ending.asked("retire-worker").len(), 2);
     assert_eq!(ending.hook_results(), ["CONTINUE"]);
+}
+
+#[test]
+fn evict_pods_is_told_of_a_reclaimed_instance() {
+    for reclaimed in [false, true] {
+        let ending = terminating(true)
+            .on("cordon-node", move |asked| {
+                let wishes = cordon_node::Wishes {
+                    reclaimed,
+                    ..own_wishes(asked)
+                };
+                cordoned_with(asked, wishes)
+            })
+            .play();
+        assert_eq!(ending.asked("evict-pods")[0]["reclaimed"], reclaimed);
+    }
 }
 
 #[test]

@@ -13,7 +13,9 @@ use tidegate_domain::cache::{
 };
 use tidegate_domain::error::{Error, ErrorName, Result};
 use tidegate_domain::node::{Node, NodeChange, Pod};
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock, Eviction, Nodes, Pods, WorkerReport};
+use tidegate_domain::ports::{
+    CacheMaster, CacheWorker, Changed, Clock, Deletion, Eviction, Nodes, Pods, WorkerReport,
+};
 use tidegate_domain::subject::Subject;
 use tidegate_lambda::Serve;
 
@@ -226,7 +228,7 @@ impl Pods for &World {
         not_asked()
     }
 
-    async fn delete(&self, _: &Pod) -> Result<Changed> {
+    async fn delete(&self, _: &Pod) -> Result<Deletion> {
         not_asked()
     }
 
