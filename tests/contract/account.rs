@@ -14,6 +14,8 @@ use tidegate_domain::subject::InstanceId;
 pub(crate) const INSTANCE: &str = "i-0123456789abcdef0";
 /// The name of its node.
 pub(crate) const NODE: &str = "ip-192-168-0-1.us-west-2.compute.internal";
+/// Its private address.
+pub(crate) const ADDRESS: &str = "192.168.0.1";
 /// Its group.
 pub(crate) const GROUP: &str = "nvme-nodes";
 /// Seconds that a join may take.
@@ -122,11 +124,15 @@ impl Instances for Account {
     }
 
     async fn instance(&self, _: &InstanceId) -> Result<Option<Ec2Instance>> {
+        let runs = self.membership.is_some();
         Ok(Some(Ec2Instance {
-            state: "terminated".to_owned(),
+            state: if runs { "running" } else { "terminated" }.to_owned(),
             group: self.launched_by.map(ToOwned::to_owned),
             zone: "us-west-2a".to_owned(),
             instance_type: "m5d.4xlarge".to_owned(),
+            private_dns_name: runs.then(|| NODE.to_owned()),
+            private_address: runs.then(|| ADDRESS.to_owned()),
+            ipv6_address: None,
         }))
     }
 

@@ -1,7 +1,7 @@
 //! What functions answer, in their own types.
 
 use serde_json::json;
-use tidegate_domain::cache::{Progress, Totals};
+use tidegate_domain::cache::{Pass, Progress, Totals};
 use tidegate_domain::outcome::{
     CordonOutcome, DrainOutcome, EvictOutcome, LabelOutcome, RetireOutcome, VolumesOutcome, WorkerOutcome,
 };
@@ -127,15 +127,14 @@ pub(crate) fn facts(saved: u64, left: u64) -> drain_cache::Facts {
         persisted_bytes: saved << 20,
         ..Totals::default()
     };
+    let mut progress = Progress::default();
+    progress.totals = totals;
     drain_cache::Facts {
         host: Some("10.0.0.7".to_owned()),
         files_left: left,
         bytes_left: left << 20,
         totals,
-        progress: Some(Progress {
-            totals,
-            ..Progress::default()
-        }),
+        progress: Some(progress),
         ..drain_cache::Facts::default()
     }
 }
@@ -157,6 +156,31 @@ pub(crate) fn saving(asked: &Asked) -> Reply {
 pub(crate) fn incomplete(asked: &Asked) -> Reply {
     let reason = "time is up: 2 files on worker 10.0.0.7 are not safe yet, such as /a";
     asked.says(DrainOutcome::Incomplete, reason, facts(1, 2))
+}
+
+/// What a worker answers that is in a pass at the end of each call, has saved a file in it, and is never done.
+pub(crate) fn saving_for_ever(asked: &Asked) -> Reply {
+    let carried = asked.payload["progress"].clone();
+    let mut progress: Progress = serde_json::from_value(carried).unwrap_or_default();
+    let before = progress.totals;
+    progress.totals.persisted_files += 1;
+    progress.pass = Some(Pass::default());
+    let moving = progress.called(before);
+    let outcome = if asked.at < asked.call.frame.deadline {
+        DrainOutcome::Waiting
+    } else {
+        DrainOutcome::Incomplete
+    };
+    let reason = "500 of 1000000 files have been looked at, 2 of them are not safe yet";
+    let facts = drain_cache::Facts {
+        progress: Some(progress),
+        ..facts(1, 2)
+    };
+    match outcome {
+        _ if moving => asked.hurries(outcome, reason, facts),
+        DrainOutcome::Waiting => asked.waits(outcome, reason, facts),
+        _ => asked.says(outcome, reason, facts),
+    }
 }
 
 /// What a worker that is never saved answers: waiting, and from the deadline on incomplete.

@@ -1,8 +1,9 @@
 //! Drains that a person starts.
 
 use serde_json::{Value, json};
+use tidegate_domain::outcome::DrainOutcome;
 
-use crate::account::{Account, GROUP, INSTANCE, by_hand};
+use crate::account::{ADDRESS, Account, GROUP, INSTANCE, NODE, by_hand};
 use crate::answers::incomplete;
 use crate::drain::{drain, without_node};
 use crate::ending::Ending;
@@ -71,9 +72,30 @@ fn bad_input() -> Ending {
     .play()
 }
 
+/// Retained for what could not be saved, and nothing can be seen of its worker any more.
+fn of_retained_instance_unseen(input: Value) -> Ending {
+    without_node(drain(input, retaining("Terminating:Retained"))).play()
+}
+
+/// The same where the node shows that it holds nothing.
+fn of_retained_instance_proven_empty() -> Ending {
+    without_node(drain(by_hand(), retaining("Terminating:Retained")))
+        .on("drain-cache", |asked| {
+            let facts = drain_cache::Facts {
+                proven_empty: true,
+                ..drain_cache::Facts::default()
+            };
+            asked.says(DrainOutcome::Absent, "the node never opened", facts)
+        })
+        .play()
+}
+
 /// A walk of each kind.
 pub(crate) fn all() -> Vec<Ending> {
     vec![
+        of_retained_instance_unseen(by_hand()),
+        of_retained_instance_unseen(consenting()),
+        of_retained_instance_proven_empty(),
         of_instance_in("InService"),
         of_instance_in("Terminating:Retained"),
         of_instance_in("Terminating:Wait"),
@@ -92,6 +114,52 @@ fn terminations(ending: &Ending) -> Vec<&Value> {
 }
 
 const NONE: [&Value; 0] = [];
+
+/// What a person types who wants the instance ended whatever it holds.
+fn consenting() -> Value {
+    json!({ "instanceId": INSTANCE, "terminate": true })
+}
+
+#[test]
+fn a_retained_instance_is_not_ended_on_an_absence() {
+    let ending = of_retained_instance_unseen(by_hand());
+    ending.assert_outcome("incomplete", "its worker cannot be seen any more");
+    assert_eq!(terminations(&ending), NONE);
+    assert!(ending.asked("retire-worker").is_empty());
+}
+
+#[test]
+fn a_person_may_end_a_retained_instance_unseen() {
+    let ending = of_retained_instance_unseen(consenting());
+    ending.assert_outcome("drained", "is no node");
+    assert_eq!(terminations(&ending).len(), 1);
+}
+
+#[test]
+fn a_retained_instance_that_is_proven_empty_is_ended() {
+    let ending = of_retained_instance_proven_empty();
+    ending.assert_outcome("drained", "never opened");
+    assert_eq!(terminations(&ending).len(), 1);
+}
+
+#[test]
+fn a_terminated_instance_without_a_node_asks_nobody_else() {
+    let ending = of_ended_instance();
+    for function in ["evict-pods", "drain-cache", "retire-worker"] {
+        assert!(ending.asked(function).is_empty(), "{function}");
+    }
+}
+
+#[test]
+fn each_step_is_told_what_ec2_calls_the_instance() {
+    let ending = of_instance_in("InService");
+    for function in ["cordon-node", "evict-pods", "drain-cache", "retire-worker"] {
+        for payload in ending.asked(function) {
+            assert_eq!(payload["node"]["nodeName"], NODE, "{function}");
+            assert_eq!(payload["node"]["privateAddress"], ADDRESS, "{function}");
+        }
+    }
+}
 
 #[test]
 fn an_instance_in_service_is_ended_after_its_drain_and_the_group_shrinks() {

@@ -5,12 +5,12 @@ use tidegate_domain::error::{Error, ErrorName};
 use tidegate_domain::resolve::Direction;
 
 use crate::account::{Account, DRAIN_LIMIT, GROUP, INSTANCE, lifecycle_action};
-use crate::answers::{blocked, cordoned, drained, evicted, never_saved, retired, saving};
+use crate::answers::{blocked, cordoned, drained, evicted, never_saved, retired, saving, saving_for_ever};
 use crate::drain::{drain, terminating};
 use crate::ending::Ending;
 use crate::errors::LAMBDA_ERRORS;
 use crate::faults::Failure;
-use crate::scene::{Asked, auto_scaling_fails, hook_over};
+use crate::scene::{Asked, auto_scaling_fails, began, hook_over};
 use crate::walker::{MOST_EVENTS, Reply};
 
 const STEPS: [&str; 4] = ["cordon-node", "evict-pods", "drain-cache", "retire-worker"];
@@ -121,6 +121,7 @@ pub(crate) fn all() -> Vec<Ending> {
         completion_fails(1, hook_over),
         bus_fails(),
         unresolved(ErrorName::AwsRefused),
+        unresolved(ErrorName::AwsUnavailable),
     ];
     [outages, short, gone, unknown]
         .into_iter()
@@ -249,6 +250,34 @@ fn two_days_of_waiting_for_pods_and_files_fit_into_an_executions_history() {
 }
 
 #[test]
+fn two_days_of_passes_fit_into_a_history() {
+    let account = Account {
+        retains: true,
+        ..Account::with_instance("Terminating:Wait").with_heartbeat(3_600)
+    };
+    let holding_on = Account {
+        retains: false,
+        ..account.clone()
+    };
+    let by_hand = json!({ "instanceId": INSTANCE, "deadlineSeconds": 172_800 });
+    for (input, account) in [
+        (by_hand, account),
+        (lifecycle_action(Direction::Drain, GROUP), holding_on),
+    ] {
+        let ending = drain(input, account)
+            .on("evict-pods", blocked)
+            .on("drain-cache", saving_for_ever)
+            .play();
+        assert!(ending.seconds > 170_000, "{} s", ending.seconds);
+        assert!(
+            ending.trace.events < MOST_EVENTS,
+            "{} events",
+            ending.trace.events
+        );
+    }
+}
+
+#[test]
 fn a_hook_lives_through_an_outage_also_where_its_heart_beats_fast() {
     for heartbeat in [60, 120, 300, 1_800] {
         let account = Account::with_instance("Terminating:Wait").with_heartbeat(heartbeat);
@@ -335,6 +364,12 @@ fn a_drain_ends_as_it_ended_also_when_the_bus_does_not_take_its_outcome() {
 }
 
 #[test]
+fn throttling_is_outlived_for_a_quarter_of_an_hour() {
+    let ending = unresolved(ErrorName::AwsUnavailable);
+    assert!(ending.seconds > 900, "given up after {} s", ending.seconds);
+}
+
+#[test]
 fn a_drain_that_cannot_find_out_what_it_is_about_stalls_and_leaves_the_hook() {
     for name in [
         ErrorName::AwsUnavailable,
@@ -345,6 +380,34 @@ fn a_drain_that_cannot_find_out_what_it_is_about_stalls_and_leaves_the_hook() {
         ending.assert_outcome("stalled", name.as_str());
         assert_eq!(ending.hook_results(), [""; 0]);
     }
+}
+
+#[test]
+fn a_hook_does_not_run_out_while_aws_throttles() {
+    let ending = unresolved(ErrorName::AwsUnavailable);
+    let beats = ending.trace.calls.iter();
+    let beats: Vec<_> = beats
+        .filter(|call| call.resource.ends_with(":recordLifecycleActionHeartbeat"))
+        .collect();
+    let mut last = began();
+    for beat in beats {
+        assert_eq!(beat.arguments["InstanceId"], INSTANCE);
+        assert_eq!(beat.arguments["AutoScalingGroupName"], GROUP);
+        let seconds = beat.at.duration_since(last).as_secs();
+        assert!(seconds < 100, "{seconds} s without a heartbeat");
+        last = beat.at;
+    }
+    let silent = ending.seconds - last.duration_since(began()).as_secs();
+    assert!(silent < 100, "{silent} s without a heartbeat at the end");
+}
+
+#[test]
+fn an_input_without_a_hook_prolongs_none() {
+    let mut account = Account::with_instance("InService");
+    account.trouble = Some(Error::new(ErrorName::AwsUnavailable, "told to fail"));
+    let ending = drain(json!({ "instanceId": INSTANCE }), account).play();
+    ending.assert_outcome("stalled", "AwsUnavailable");
+    assert!(ending.calls("recordLifecycleActionHeartbeat").is_empty());
 }
 
 #[test]

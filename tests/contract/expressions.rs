@@ -27,6 +27,7 @@ fn joins() -> Vec<Ending> {
         join_in_trouble::completed_elsewhere(),
         join_in_trouble::bus_fails(),
         join_in_trouble::unresolved(ErrorName::AwsRefused),
+        join_in_trouble::unresolved(ErrorName::AwsUnavailable),
     ];
     let several = [
         Vec::from(join::overtaken()),

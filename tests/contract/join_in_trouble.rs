@@ -298,6 +298,34 @@ fn input_that_cannot_be_meant_fails_in_one_sentence_that_names_it_and_touches_no
 }
 
 #[test]
+fn a_hook_does_not_run_out_while_aws_throttles() {
+    let ending = unresolved(ErrorName::AwsUnavailable);
+    let beats = ending.trace.calls.iter();
+    let beats: Vec<_> = beats
+        .filter(|call| call.resource.ends_with(":recordLifecycleActionHeartbeat"))
+        .collect();
+    let mut last = began();
+    for beat in beats {
+        assert_eq!(beat.arguments["InstanceId"], INSTANCE);
+        assert_eq!(beat.arguments["AutoScalingGroupName"], GROUP);
+        let seconds = beat.at.duration_since(last).as_secs();
+        assert!(seconds < 100, "{seconds} s without a heartbeat");
+        last = beat.at;
+    }
+    let silent = ending.seconds - last.duration_since(began()).as_secs();
+    assert!(silent < 100, "{silent} s without a heartbeat at the end");
+}
+
+#[test]
+fn an_input_without_a_hook_prolongs_none() {
+    let mut account = Account::with_instance("InService");
+    account.trouble = Some(Error::new(ErrorName::AwsUnavailable, "told to fail"));
+    let ending = join(json!({ "instanceId": INSTANCE }), account).play();
+    ending.assert_outcome("stalled", "AwsUnavailable");
+    assert!(ending.calls("recordLifecycleActionHeartbeat").is_empty());
+}
+
+#[test]
 fn an_outcome_of_another_release_fails_the_join_and_is_named() {
     for ending in unknown_outcomes() {
         let failure = ending.result.as_ref().expect_err("it fails");

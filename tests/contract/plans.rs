@@ -69,7 +69,7 @@ pub(crate) fn plan_of_drain(input: Value, account: Account) -> Scene {
                 host: Some("10.0.0.7".to_owned()),
                 plan,
                 forecast: Some(forecast),
-                progress: None,
+                ..drain_cache::Planned::default()
             };
             asked.says(DrainOutcome::Planned, &planned.plan.reason(), planned)
         })

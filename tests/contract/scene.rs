@@ -60,6 +60,15 @@ impl Asked {
         answered(WATCH, &Answer::again(outcome, reason, again, facts))
     }
 
+    /// An answer that asks to be called again at once.
+    #[allow(
+        clippy::unused_self,
+        reason = "beside `waits` it reads as what it is: an answer to this call"
+    )]
+    pub(crate) fn hurries<O: Serialize, F: Serialize>(&self, outcome: O, reason: &str, facts: F) -> Reply {
+        answered(WATCH, &Answer::again(outcome, reason, 1, facts))
+    }
+
     /// An error of that name.
     #[allow(
         clippy::unused_self,

@@ -70,6 +70,9 @@ async fn a_node_that_is_gone_before_the_drain_begins_holds_up_nothing() {
         "absent",
         "{execution:#?}"
     );
-    assert!(execution.reason().contains("is no node"), "{execution:#?}");
+    assert!(
+        execution.reason().contains("has no Node object"),
+        "{execution:#?}"
+    );
     group.delete().await;
 }

@@ -7,6 +7,7 @@
 // A helper of a test that cannot go on ends the test; clippy knows only functions marked as tests for such.
 #![allow(clippy::expect_used, clippy::panic)]
 
+mod absent;
 mod autoscaler;
 mod bootstrap;
 mod by_hand;

@@ -88,6 +88,36 @@ async fn a_master_that_forgets_a_decommission_is_told_again_and_nothing_is_lost(
 }
 
 #[tokio::test]
+async fn a_file_that_lost_blocks_elsewhere_holds_no_node() {
+    let group = Group::with_nodes("case-broken-file", TWO_DISKS, 2).await;
+    let world = &group.world;
+    let instances = group.in_service(2).await;
+    let (crashed, drained) = (&instances[0], &instances[1]);
+    let (node, lost) = world.node_address(crashed).await;
+    let (_, host) = world.node_address(drained).await;
+    let path = "/case-broken-file/spread";
+    world.write_spread(path).await;
+    let file = world
+        .write("/case-broken-file/cache", WriteType::MustCache, &host)
+        .await;
+    world.crash(crashed).await;
+    world.delete_node(&node).await;
+    eventually(90, "Alluxio has lost the worker", async || {
+        let hosts = world.worker_hosts("LOST").await;
+        if hosts.contains(&lost) { Ok(()) } else { Err(hosts) }
+    })
+    .await;
+    let execution = drain(&group, drained).await;
+    execution.expect("drained");
+    let named = &execution.seen("drainCache")["brokenFiles"];
+    let first = named[0].as_str().unwrap_or_default();
+    assert!(first.starts_with(path), "{execution:#?}");
+    assert!(execution.reason().contains("broken before"), "{execution:#?}");
+    world.expect_intact(&[file]).await;
+    group.delete().await;
+}
+
+#[tokio::test]
 async fn masters_that_are_nowhere_or_have_moved_are_waited_for_and_found_where_they_are_then() {
     let group = Group::make("case-masters-move", TWO_DISKS).await;
     let nowhere = World::masters_led_to(&json!([]));

@@ -5,13 +5,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tidegate_domain::claim::{Claim, Decision, decide, rival_runs};
+use tidegate_domain::claim::{Claim, Decision, decide, drained_before};
 use tidegate_domain::error::Result;
 use tidegate_domain::evict::cordon;
 use tidegate_domain::node::NodeChange;
 use tidegate_domain::outcome::{Answer, CordonOutcome};
 use tidegate_domain::plan::{self, Plan};
-use tidegate_domain::ports::{Changed, Clock, Executions, Nodes};
+use tidegate_domain::ports::{Changed, Clock, Executions, Nodes, Run};
 use tidegate_domain::resolve::Direction;
 use tidegate_domain::subject::Subject;
 use tidegate_lambda::{Call, Reply, Serve};
@@ -87,11 +87,15 @@ impl<N: Nodes, E: Executions, C: Clock> CordonNode<N, E, C> {
         while let Some(node) = self.nodes.find(subject, Duration::ZERO).await? {
             let mine = cordon_call.claim();
             let other = Claim::on(&node);
-            let runs = rival_runs(&self.executions, &mine, other.as_ref()).await?;
+            let run = self.rival(&mine, other.as_ref()).await?;
+            let runs = run == Run::Running;
             let mut facts = Facts {
                 node_name: Some(node.name.clone()),
                 wishes: None,
             };
+            if let Some(reason) = drained_before(&mine, other.as_ref(), &run, subject.ends()) {
+                return Ok(Answer::new(CordonOutcome::Superseded, reason, facts));
+            }
             let mut change = cordon(&node, self.clock.now()).unwrap_or_default();
             let mut reason = format!("node {} is cordoned", node.name);
             let claim = match decide(mine, other.as_ref(), runs) {
@@ -111,7 +115,7 @@ impl<N: Nodes, E: Executions, C: Clock> CordonNode<N, E, C> {
                 facts.wishes = Some(Wishes {
                     node: Subject {
                         hook: claim.hook,
-                        ..subject.clone()
+                        ..subject.with_node(&node)
                     },
                     deadline: claim.deadline,
                     terminate: claim.terminate,
@@ -121,17 +125,28 @@ impl<N: Nodes, E: Executions, C: Clock> CordonNode<N, E, C> {
                 return Ok(Answer::new(CordonOutcome::Cordoned, reason, facts));
             }
         }
-        let reason = format!("instance {} is no node: nothing to cordon", subject.instance_id);
-        Ok(Answer::new(CordonOutcome::Absent, reason, Facts::default()))
+        Ok(Answer::new(
+            CordonOutcome::Absent,
+            subject.no_node(),
+            Facts::default(),
+        ))
     }
 }
 
 impl<N: Nodes, E: Executions, C: Clock> CordonNode<N, E, C> {
+    /// Where the execution stands whose claim decides.
+    async fn rival(&self, mine: &Claim, other: Option<&Claim>) -> Result<Run> {
+        match mine.rival(other) {
+            Some(rival) => self.executions.run(rival).await,
+            None => Ok(Run::Over),
+        }
+    }
+
     async fn plan(&self, call: &CordonCall) -> Result<Answer<CordonOutcome, Plan>> {
         let node = self.nodes.find(&call.call.node, Duration::ZERO).await?;
         let mine = call.claim();
         let other = node.as_ref().and_then(Claim::on);
-        let runs = rival_runs(&self.executions, &mine, other.as_ref()).await?;
+        let runs = self.rival(&mine, other.as_ref()).await? == Run::Running;
         let plan = plan::cordon(node.as_ref(), mine, runs, self.clock.now());
         Ok(Answer::new(CordonOutcome::Planned, plan.reason(), plan))
     }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tidegate_domain::claim::Claim;
 use tidegate_domain::error::Result;
 use tidegate_domain::node::{Node, NodeChange};
-use tidegate_domain::ports::{Changed, Clock, Executions, Nodes};
+use tidegate_domain::ports::{Changed, Clock, Executions, Nodes, Run};
 use tidegate_domain::subject::Subject;
 use tidegate_lambda::Serve;
 
@@ -23,6 +23,8 @@ const MACHINE: &str = "arn:aws:states:us-west-2:123456789012:execution:tidegate-
 struct World {
     node: RefCell<Option<Node>>,
     ended: RefCell<BTreeSet<String>>,
+    drained: RefCell<BTreeSet<String>>,
+    finds: Cell<u32>,
     delays: Cell<u64>,
     conflicts: Cell<u32>,
     questions: Cell<u32>,
@@ -56,6 +58,7 @@ impl World {
 
 impl Nodes for &World {
     async fn find(&self, _: &Subject, _: Duration) -> Result<Option<Node>> {
+        self.finds.set(self.finds.get() + 1);
         self.delay().await;
         Ok(self.node.borrow().clone())
     }
@@ -80,10 +83,16 @@ impl Nodes for &World {
 }
 
 impl Executions for &World {
-    async fn running(&self, execution: &str) -> Result<bool> {
+    async fn run(&self, execution: &str) -> Result<Run> {
         self.questions.set(self.questions.get() + 1);
         self.delay().await;
-        Ok(!self.ended.borrow().contains(execution))
+        Ok(if self.drained.borrow().contains(execution) {
+            Run::Succeeded("drained".to_owned())
+        } else if self.ended.borrow().contains(execution) {
+            Run::Over
+        } else {
+            Run::Running
+        })
     }
 }
 
@@ -168,12 +177,19 @@ fn call(trigger: Trigger) -> Value {
 
 /// Asks as one execution, and ends it where it gave way.
 async fn ask(world: &World, trigger: Trigger) -> Value {
+    ask_of(world, trigger, "InService").await
+}
+
+/// The same about an instance in that lifecycle state.
+async fn ask_of(world: &World, trigger: Trigger, state: &str) -> Value {
     let function = CordonNode {
         nodes: world,
         executions: world,
         clock: world,
     };
-    let answer = function.serve(call(trigger)).await.expect("an answer").answer;
+    let mut payload = call(trigger);
+    payload["node"]["lifecycleState"] = json!(state);
+    let answer = function.serve(payload).await.expect("an answer").answer;
     if answer["outcome"] == "superseded" {
         world.ended.borrow_mut().insert(arn(trigger.name));
     }
@@ -239,6 +255,51 @@ async fn however_the_calls_of_several_drains_interleave_one_of_them_has_the_node
         "only {conflicts} of 120,000 calls lost a race"
     );
     assert!(owners.len() > 2, "always the same won: {owners:?}");
+}
+
+#[tokio::test]
+async fn the_ends_events_of_a_drained_instance_cost_one_look() {
+    let world = World::with_node(1);
+    ask_of(&world, TERMINATE_ACTION, "Terminating:Wait").await;
+    world.drained.borrow_mut().insert(arn(TERMINATE_ACTION.name));
+    let patched = world.node.borrow().clone();
+    for (name, state) in [
+        ("shutting-down", "Terminating:Proceed"),
+        ("terminated", "Terminated"),
+    ] {
+        let before = world.finds.get();
+        let answer = ask_of(&world, again(STATE_CHANGE, name), state).await;
+        assert_eq!(answer["outcome"], "superseded", "{answer}");
+        let reason = answer["reason"].as_str().expect("a reason");
+        assert!(reason.contains("has drained this node"), "{reason}");
+        assert_eq!(world.finds.get() - before, 1);
+    }
+    assert_eq!(*world.node.borrow(), patched, "and nothing was changed");
+}
+
+#[tokio::test]
+async fn an_end_drains_what_an_execution_has_left() {
+    let world = World::with_node(1);
+    ask_of(&world, TERMINATE_ACTION, "Terminating:Wait").await;
+    world.ended.borrow_mut().insert(arn(TERMINATE_ACTION.name));
+    let answer = ask_of(
+        &world,
+        again(STATE_CHANGE, "shutting-down"),
+        "Terminating:Proceed",
+    )
+    .await;
+    assert_eq!(answer["outcome"], "cordoned", "{answer}");
+}
+
+#[tokio::test]
+async fn a_drain_goes_on_with_the_node_that_it_found() {
+    let world = World::with_node(1);
+    if let Some(node) = world.node.borrow_mut().as_mut() {
+        node.uid = "uid-1".to_owned();
+    }
+    let answer = ask(&world, STATE_CHANGE).await;
+    assert_eq!(answer["node"]["nodeName"], "node-1");
+    assert_eq!(answer["node"]["nodeUid"], "uid-1");
 }
 
 #[tokio::test]

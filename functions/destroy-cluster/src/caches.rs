@@ -4,7 +4,7 @@
 use futures::future::join_all;
 use tidegate_domain::bootstrap::Objects;
 use tidegate_domain::cache::{Idle, Worker};
-use tidegate_domain::destroy::{Caches, Progress, Round, Teardown, caches, mark, with_losses};
+use tidegate_domain::destroy::{Caches, Progress, Round, Settled, Teardown, caches, mark, with_losses};
 use tidegate_domain::error::{ErrorName, Result};
 use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock, WorkerReport};
 
@@ -86,7 +86,7 @@ impl<N: Neighbours> DestroyCluster<N> {
         session.progress.turn(false);
         session.looks.clear();
         session.looked_again = false;
-        let round = match self.look(session, &found.live, true).await? {
+        let round = match self.look(session, &found.live, found.settled(), true).await? {
             Looked::Whole(round) => round,
             Looked::Part => return Ok(Step::Onward),
             Looked::Silent(reason) => return Ok(Step::NotYet(reason)),
@@ -106,7 +106,10 @@ impl<N: Neighbours> DestroyCluster<N> {
         if !found.awaited.is_empty() && !session.gives_up {
             return Ok(Step::NotYet(found.awaited.join("; ")));
         }
+        let settled = found.settled() == Settled::Yes;
+        session.progress.settled_at = round.began_at.filter(|_| settled);
         session.progress.lost = round.lost();
+        session.progress.broken = round.broken;
         session.progress.unseen = round.unseen;
         self.note_losses(session, cluster).await?;
         for worker in &found.live {
@@ -157,7 +160,11 @@ impl<N: Neighbours> DestroyCluster<N> {
             }
             session.progress.clients_done = done;
         }
-        let round = match self.look(session, workers, true).await? {
+        let settled = session
+            .progress
+            .settled_at
+            .map_or(Settled::No, |look| Settled::Before { look, named: false });
+        let round = match self.look(session, workers, settled, true).await? {
             Looked::Whole(round) => round,
             Looked::Part => return Ok(Step::Onward),
             Looked::Silent(reason) => return Ok(Step::NotYet(reason)),
@@ -178,6 +185,9 @@ impl<N: Neighbours> DestroyCluster<N> {
         let more = lost.files > session.progress.lost.files;
         if more {
             session.progress.lost = lost;
+        }
+        if session.progress.broken.files == 0 {
+            session.progress.broken = round.broken;
         }
         for unseen in round.unseen {
             if !session.progress.unseen.contains(&unseen) {

@@ -21,10 +21,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidegate_domain::api_server::ApiServer;
 use tidegate_domain::bootstrap::{KnownClusters, Objects};
-use tidegate_domain::cache::{IdleWait, Totals, UnderStores, WorkerLoad};
-use tidegate_domain::destroy::{
-    GroupHooks, Losses, OwnExecutions, Progress, Remains, Request, StackSeen, Teardown,
-};
+use tidegate_domain::cache::{IdleWait, Losses, Stores, Totals, WorkerLoad};
+use tidegate_domain::destroy::{GroupHooks, OwnExecutions, Progress, Remains, Request, StackSeen, Teardown};
 use tidegate_domain::drift::{GroupsView, Scope};
 use tidegate_domain::error::Result;
 use tidegate_domain::outcome::{Answer, DestroyOutcome};
@@ -51,7 +49,7 @@ pub trait Neighbours {
     /// EC2.
     type Ec2: Remains;
     /// The Alluxio masters.
-    type Master: CacheMaster + WorkerReport + UnderStores;
+    type Master: CacheMaster + WorkerReport;
     /// The workers.
     type Workers: CacheWorker;
     /// Time.
@@ -145,6 +143,12 @@ pub struct Facts {
     pub lost_files: Vec<String>,
     /// So many more are lost.
     pub more_lost_files: u64,
+    /// Files that were broken before: some of their blocks were on no worker and in no under store.
+    pub files_broken: u64,
+    /// The largest of them.
+    pub broken_files: Vec<String>,
+    /// So many more were.
+    pub more_broken_files: u64,
     /// Caches of which it is not known what they held.
     pub unseen_caches: Vec<String>,
     /// What was changed in this call.
@@ -156,21 +160,16 @@ pub struct Facts {
 }
 
 impl Facts {
-    fn tell_losses(&mut self, lost: &Losses, unseen: &[String]) {
+    fn tell_losses(&mut self, lost: &Losses, broken: &Losses, unseen: &[String]) {
+        self.files_broken = broken.files;
+        self.broken_files = broken.lines();
+        self.more_broken_files = broken.more();
         self.files_lost = lost.files;
         self.bytes_lost = lost.bytes;
-        self.lost_files = told(lost);
+        self.lost_files = lost.lines();
         self.more_lost_files = lost.more();
         self.unseen_caches = unseen.to_vec();
     }
-}
-
-/// Each file with its length, and why it cannot be saved.
-pub(crate) fn told(losses: &Losses) -> Vec<String> {
-    let largest = losses.largest.iter();
-    largest
-        .map(|loss| format!("{} ({} bytes: {})", loss.path, loss.bytes, loss.why))
-        .collect()
 }
 
 pub(crate) type Answered = Answer<DestroyOutcome, Facts>;
@@ -201,8 +200,8 @@ pub(crate) struct Session {
     pub(crate) recorded: Vec<String>,
     /// The masters are ours, and go too.
     pub(crate) masters_go: bool,
-    /// What is never persisted, and the mount points.
-    pub(crate) stores: Option<(Vec<String>, BTreeMap<String, bool>)>,
+    /// What Alluxio writes to its under stores.
+    pub(crate) stores: Option<Stores>,
     /// How idle the workers out of service looked, newest last.
     pub(crate) looks: BTreeMap<String, Vec<Option<WorkerLoad>>>,
     /// Their files have been looked through in this call.
@@ -237,7 +236,7 @@ impl<N: Neighbours> DestroyCluster<N> {
             progress, mut facts, ..
         } = session;
         facts.saved = progress.saved;
-        facts.tell_losses(&progress.lost, &progress.unseen);
+        facts.tell_losses(&progress.lost, &progress.broken, &progress.unseen);
         facts.progress = progress;
         if outcome != DestroyOutcome::Waiting {
             return Ok(Answer::new(outcome, reason, facts));

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use futures::{StreamExt, TryStreamExt, stream};
-use tidegate_domain::cache::{MOST_PENDING, Pass, Pending, UnderStores, Worker};
-use tidegate_domain::destroy::{Fate, Round, counted_at, fate};
+use tidegate_domain::cache::{Holder, Pass, Pending, Worker, probe};
+use tidegate_domain::destroy::{Fate, Round, Settled, counted_at, fate};
 use tidegate_domain::error::Result;
 use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock};
 
@@ -32,19 +32,36 @@ pub(crate) enum Looked {
 struct Page {
     pass: Pass,
     complete: bool,
-    files: Vec<(String, u64, Fate, bool)>,
+    files: Vec<Seen>,
+}
+
+/// A file of such a page.
+struct Seen {
+    path: String,
+    bytes: u64,
+    fate: Fate,
+    /// It is counted at this worker, and at no other that holds a part of it.
+    counts: bool,
+    /// Alluxio is writing it to the under store already.
+    persisting: bool,
 }
 
 impl<N: Neighbours> DestroyCluster<N> {
     /// Goes on with a look through the files of these workers; with `save`, asks for those that can be written to the
     /// under store.
-    pub(crate) async fn look(&self, session: &mut Session, workers: &[Worker], save: bool) -> Result<Looked> {
+    pub(crate) async fn look(
+        &self,
+        session: &mut Session,
+        workers: &[Worker],
+        settled: Settled,
+        save: bool,
+    ) -> Result<Looked> {
         let mut round = session.progress.round.take().unwrap_or_default();
+        round.began_at.get_or_insert_with(|| self.clock.now());
         let hosts: BTreeSet<_> = workers.iter().map(|worker| worker.host.as_str()).collect();
         round.under_way.retain(|host, _| hosts.contains(host.as_str()));
         if session.stores.is_none() {
-            let blacklist = self.master.persistence_blacklist().await?;
-            session.stores = Some((blacklist, self.master.mounts().await?));
+            session.stores = Some(self.master.stores().await?);
         }
         loop {
             let left = workers
@@ -52,14 +69,13 @@ impl<N: Neighbours> DestroyCluster<N> {
                 .filter(|worker| !round.looked.contains(&worker.host));
             let some: Vec<_> = left.take(WORKERS_AT_A_TIME).collect();
             if some.is_empty() {
-                round.never.tidy();
-                round.not_yet.tidy();
+                round.tidy();
                 return Ok(Looked::Whole(round));
             }
             let seen = &*session;
             let pages = some.iter().map(|worker| {
                 let pass = round.under_way.get(&worker.host).cloned().unwrap_or_default();
-                self.page(seen, worker, pass, &hosts)
+                self.page(seen, worker, pass, settled, &hosts)
             });
             let pages = join_all(pages).await;
             for (worker, page) in some.iter().zip(pages) {
@@ -73,10 +89,10 @@ impl<N: Neighbours> DestroyCluster<N> {
                     session.progress.round = Some(round);
                     return Ok(Looked::Silent(silent));
                 };
-                for (path, bytes, fate, counts) in page.files {
-                    round.note(&path, bytes, fate, counts);
-                    if save && fate == Fate::Persist {
-                        self.ask(session, &path, bytes).await?;
+                for file in page.files {
+                    round.note(&file.path, file.bytes, file.fate, file.counts);
+                    if save && file.fate == Fate::Persist {
+                        self.ask(session, file).await?;
                     }
                 }
                 if page.complete {
@@ -86,8 +102,7 @@ impl<N: Neighbours> DestroyCluster<N> {
                 }
             }
             if self.clock.now() >= session.ends {
-                round.never.tidy();
-                round.not_yet.tidy();
+                round.tidy();
                 session.progress.round = Some(round);
                 return Ok(Looked::Part);
             }
@@ -100,12 +115,13 @@ impl<N: Neighbours> DestroyCluster<N> {
         session: &Session,
         worker: &Worker,
         mut pass: Pass,
+        settled: Settled,
         hosts: &BTreeSet<&str>,
     ) -> Result<Option<Page>> {
         let Some(page) = self.workers.files(worker, pass.offset, PAGE).await? else {
             return Ok(None);
         };
-        let Some((blacklist, mounts)) = &session.stores else {
+        let Some(stores) = &session.stores else {
             return Ok(None);
         };
         let unpersisted: Vec<_> = page.files.iter().filter(|file| !file.persisted).collect();
@@ -115,12 +131,20 @@ impl<N: Neighbours> DestroyCluster<N> {
             .try_collect()
             .await?;
         let files = unpersisted.iter().zip(states).map(|(file, state)| {
-            let fate = fate(state.as_ref(), blacklist, mounts);
+            let holder = Holder::of(worker, Some(&file.blocks));
+            let settled = settled.naming(session.progress.broken.names(&file.path));
+            let fate = fate(state.as_ref(), holder, settled, stores);
             let bytes = state.as_ref().map_or(0, |state| state.length);
             let counts = state
                 .as_ref()
                 .is_none_or(|state| counted_at(state, &worker.host, |host| hosts.contains(host)));
-            (file.path.clone(), bytes, fate, counts)
+            Seen {
+                path: file.path.clone(),
+                bytes,
+                fate,
+                counts,
+                persisting: state.is_some_and(|state| state.persisting),
+            }
         });
         let files = files.collect();
         pass.page(&page);
@@ -132,30 +156,26 @@ impl<N: Neighbours> DestroyCluster<N> {
         }))
     }
 
-    /// Has a file written to the under store, as soon as there is room, unless that was asked a moment ago. Where the
-    /// call's time is up before, the next look finds it again.
-    async fn ask(&self, session: &mut Session, path: &str, bytes: u64) -> Result<()> {
-        if session
-            .progress
-            .pending
-            .iter()
-            .any(|pending| pending.path == path)
-        {
+    /// Has a file written to the under store as soon as there is room, unless that is under way. Where the call's time is
+    /// up before, the next look finds it again.
+    async fn ask(&self, session: &mut Session, file: Seen) -> Result<()> {
+        let known = |pending: &Pending| pending.path == file.path;
+        if session.progress.pending.iter().any(known) {
             return Ok(());
         }
-        while session.progress.pending.len() >= MOST_PENDING {
+        while !session.progress.flow.room(&session.progress.pending, file.bytes) {
             if self.clock.now() >= session.ends {
                 return Ok(());
             }
             self.clock.sleep(BETWEEN_LOOKS).await;
             self.look_after_pending(session).await?;
         }
-        if self.master.persist(path).await? == Changed::Done {
-            session.progress.pending.push(Pending {
-                path: path.to_owned(),
-                bytes,
+        if file.persisting || self.master.persist(&file.path).await? == Changed::Done {
+            session.progress.asked(Pending {
+                path: file.path,
+                bytes: file.bytes,
                 asked_at: self.clock.now(),
-                copy: false,
+                ..Pending::default()
             });
         }
         Ok(())
@@ -183,9 +203,28 @@ impl<N: Neighbours> DestroyCluster<N> {
         for (pending, state) in pending.into_iter().zip(states) {
             let Some(state) = state else { continue };
             if state.persisted {
-                session.progress.saved(pending.bytes);
-            } else if !pending.stale(now) {
+                session.progress.saved(pending.bytes, now);
+            } else {
                 session.progress.pending.push(pending);
+            }
+        }
+        self.ask_again(session).await
+    }
+
+    /// Asks for one file again where nothing at all moves any more: to ask again makes Alluxio begin anew.
+    async fn ask_again(&self, session: &mut Session) -> Result<()> {
+        let now = self.clock.now();
+        let progress = &mut session.progress;
+        if !progress.flow.halted(&progress.pending, now) {
+            return Ok(());
+        }
+        progress.flow.halt(now);
+        if let Some(index) = probe(&progress.pending) {
+            let mut asked = progress.pending.remove(index);
+            if self.master.persist(&asked.path).await? == Changed::Done {
+                asked.asked_at = now;
+                asked.times += 1;
+                session.progress.pending.push(asked);
             }
         }
         Ok(())

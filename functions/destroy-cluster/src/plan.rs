@@ -11,7 +11,7 @@ use tidegate_domain::outcome::DestroyOutcome;
 
 use crate::looking::Looked;
 use crate::quiet::{Found, replicas};
-use crate::{DestroyCluster, Neighbours, Session, told};
+use crate::{DestroyCluster, Neighbours, Session};
 
 /// So many steps are told: an event holds 256 KiB, and the outcome has other parts.
 const MOST_TOLD: usize = 200;
@@ -32,6 +32,12 @@ pub struct Foresight {
     pub lost_files: Vec<String>,
     /// So many more.
     pub more_lost_files: u64,
+    /// Were broken before: some of their blocks are on no worker and in no under store.
+    pub broken: Amount,
+    /// The largest of those.
+    pub broken_files: Vec<String>,
+    /// So many more.
+    pub more_broken_files: u64,
     /// The groups' instances.
     pub instances: Vec<String>,
     /// What stands in the way.
@@ -83,7 +89,7 @@ impl<N: Neighbours> DestroyCluster<N> {
             Ok(caches) => (caches, Vec::new()),
             Err(unseen) => (Caches::default(), unseen),
         };
-        let round = match self.look(session, &caches.live, false).await? {
+        let round = match self.look(session, &caches.live, caches.settled(), false).await? {
             Looked::Whole(round) => round,
             Looked::Part => {
                 return Ok((DestroyOutcome::Waiting, "files are being looked at".to_owned()));
@@ -216,7 +222,7 @@ impl<N: Neighbours> DestroyCluster<N> {
 fn foresee(caches: &Caches, round: &Round) -> Foresight {
     let mut losses = round.never.clone();
     losses.add(&round.not_yet);
-    let amount = |losses: &tidegate_domain::destroy::Losses| Amount {
+    let amount = |losses: &tidegate_domain::cache::Losses| Amount {
         files: losses.files,
         bytes: losses.bytes,
     };
@@ -233,8 +239,11 @@ fn foresee(caches: &Caches, round: &Round) -> Foresight {
         persisted: round.persist,
         waiting: amount(&round.not_yet),
         lost: amount(&round.never),
-        lost_files: told(&losses),
+        lost_files: losses.lines(),
         more_lost_files: losses.more(),
+        broken: amount(&round.broken),
+        broken_files: round.broken.lines(),
+        more_broken_files: round.broken.more(),
         hinders,
         ..Foresight::default()
     }

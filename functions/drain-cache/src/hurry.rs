@@ -6,61 +6,97 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tidegate_domain::cache::{
-    MOST_CARRIED, MOST_WAITING, Need, Pass, Unsaved, Waiting, Worker, judge, last_moment, next_turn, prune,
+    Holder, Losses, MOST_CARRIED, MOST_WAITING, Need, Pass, Pending, Unsaved, Waiting, Worker, judge,
+    last_moment, last_turn, near, next_turn, prune,
 };
 use tidegate_domain::error::Result;
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Clock};
+use tidegate_domain::ports::{CacheMaster, CacheWorker, Clock, Copied, CopyTargets};
 
-use super::saving::{CALLS_AT_A_TIME, PAGE, Passed, missing};
+use super::saving::{CALLS_AT_A_TIME, Paged, Passed, Ways, missing, note_broken};
 use super::{BETWEEN_LOOKS, DrainCache, Session};
 
 /// How long the last look through the files may take: half of the last moment.
 const LAST_LOOK: Duration = Duration::from_secs(4);
+/// So many files are copied at a time to other workers beside those that are persisted.
+const COPIES_AT_A_TIME: usize = 8;
 
-impl<Cluster, Master: CacheMaster, Workers: CacheWorker, C: Clock> DrainCache<Cluster, Master, Workers, C> {
+impl<Cluster: CopyTargets, Master: CacheMaster, Workers: CacheWorker, C: Clock>
+    DrainCache<Cluster, Master, Workers, C>
+{
     /// Goes on with a pass through the files of a worker.
     pub(super) async fn hurried_pass(
         &self,
         session: &mut Session,
-        mut pass: Pass,
         worker: &Worker,
-        blacklist: &[String],
+        ways: &Ways,
     ) -> Result<Passed> {
+        let mut pass = session.progress.pass.clone().unwrap_or_default();
         let mut looked_at = self.clock.now();
         let passed = loop {
-            let Some(page) = self.workers.files(worker, pass.offset, PAGE).await? else {
-                break Passed::Silent;
+            let began = self.clock.now();
+            let page = self
+                .page(&mut session.progress.page, worker, pass.offset, session.closes)
+                .await?;
+            let page = match page {
+                Paged::Page(page) => page,
+                Paged::Late => break session.late(began, pass),
+                Paged::Silent => break Passed::Silent,
             };
+            let mut looking = self.clock.now().duration_since(began);
+            let before = pass.clone();
             let unpersisted: Vec<_> = page.files.iter().filter(|file| !file.persisted).collect();
+            let mut late = false;
             for some in unpersisted.chunks(CALLS_AT_A_TIME) {
-                for (file, state) in some.iter().zip(self.states(some).await?) {
-                    let need = judge(state.as_ref(), &worker.host, blacklist);
-                    let (Some(what), Some(state)) = (missing(need), state) else {
+                let began = self.clock.now();
+                late = began >= session.closes;
+                if late {
+                    break;
+                }
+                let states = self.states(some).await?;
+                looking += self.clock.now().duration_since(began);
+                for (file, state) in some.iter().zip(states) {
+                    let holder = Holder::of(worker, Some(&file.blocks));
+                    let verdict = ways.judge(&session.progress, &file.path, state.as_ref(), holder);
+                    note_broken(&mut pass, &file.path, state.as_ref(), &verdict);
+                    let Some(what) = missing(verdict.need) else {
                         continue;
                     };
-                    pass.needs(&file.path, state.length, what);
-                    if need != Need::Completion {
-                        let at_stake = !state.complete_without(&worker.host);
-                        session.wait_for_turn(&file.path, state.length, at_stake);
+                    // What is left of a broken file is copied where there is time, and holds nobody.
+                    if verdict.broken.is_none() {
+                        pass.needs(&file.path, verdict.bytes, what);
+                    }
+                    if verdict.need != Need::Completion {
+                        let at_stake = verdict.only_here > 0 && verdict.broken.is_none();
+                        session.wait_for_turn(&file.path, verdict.bytes, at_stake);
                     }
                 }
-                self.ask_in_turn(session, &mut looked_at, worker, blacklist)
-                    .await?;
+                self.ask_in_turn(session, &mut looked_at, worker, ways).await?;
             }
             self.forget_the_last(session, MOST_WAITING);
+            if late {
+                let files = u32::try_from(page.looked).unwrap_or(u32::MAX);
+                session.progress.page.failed(files, looking);
+                break session.part(before);
+            }
+            session.progress.page.took(page.looked, looking);
             pass.page(&page);
             if pass.complete(&page) {
-                self.ask_to_the_end(session, &mut looked_at, worker, blacklist)
-                    .await?;
+                session.progress.pass = None;
+                self.ask_to_the_end(session, &mut looked_at, worker, ways).await?;
                 break Passed::Whole(pass);
             }
-            if self.clock.now() >= session.ends {
-                session.progress.pass = Some(pass);
-                break Passed::Part;
+            if self.hurry_is_over(session) {
+                break session.part(pass);
             }
         };
         self.forget_the_last(session, MOST_CARRIED);
         Ok(passed)
+    }
+
+    /// Whether the call is over, or the time in which the order counts.
+    fn hurry_is_over(&self, session: &Session) -> bool {
+        let now = self.clock.now();
+        now >= session.ends || !near(session.call.frame.deadline, now)
     }
 
     fn forget_the_last(&self, session: &mut Session, most: usize) {
@@ -74,7 +110,7 @@ impl<Cluster, Master: CacheMaster, Workers: CacheWorker, C: Clock> DrainCache<Cl
         session: &mut Session,
         looked_at: &mut Timestamp,
         worker: &Worker,
-        blacklist: &[String],
+        ways: &Ways,
     ) -> Result<()> {
         let now = self.clock.now();
         if Duration::try_from(now.duration_since(*looked_at)).unwrap_or_default() >= BETWEEN_LOOKS {
@@ -82,20 +118,69 @@ impl<Cluster, Master: CacheMaster, Workers: CacheWorker, C: Clock> DrainCache<Cl
             self.look_after_pending(session, worker).await?;
         }
         loop {
-            let now = self.clock.now();
-            let hurry = session.progress.hurry(session.leaves_at(), now);
-            let progress = &mut session.progress;
-            if now >= session.ends {
+            let hurry = session.progress.hurry(session.leaves_at(), self.clock.now());
+            if self.hurry_is_over(session) {
                 return Ok(());
             }
+            let progress = &mut session.progress;
             let Some(next) = next_turn(&mut progress.waiting, &hurry, &progress.pending) else {
-                return Ok(());
+                break;
             };
             // It has waited, and a file that was persisted meanwhile would be written again.
-            let state = self.master.file(&next.path).await?;
-            let need = judge(state.as_ref(), &worker.host, blacklist);
-            self.ask(session, worker, &next.path, next.bytes, need).await?;
+            let Some(state) = self.master.file(&next.path).await? else {
+                continue;
+            };
+            let holder = Holder::of(worker, None);
+            let verdict = ways.judge(&session.progress, &next.path, Some(&state), holder);
+            // What Alluxio persists by itself and cannot finish in time is nothing to wait for.
+            if !state.persisting || hurry.fits(verdict.bytes) {
+                self.ask(session, worker, &state, &verdict, ways, None).await?;
+            }
         }
+        self.copy_the_last(session, worker, ways).await
+    }
+
+    /// What the under store has no time for may have time to be copied: from an instance that is taken away other workers
+    /// take those files whose turn would come last.
+    async fn copy_the_last(&self, session: &mut Session, worker: &Worker, ways: &Ways) -> Result<()> {
+        let copies = |session: &Session| {
+            let pending = session.progress.pending.iter();
+            pending.filter(|pending| pending.copy).count()
+        };
+        while session.reclaimed && !session.without_target && copies(session) < COPIES_AT_A_TIME {
+            let hurry = session.progress.hurry(session.leaves_at(), self.clock.now());
+            if self.hurry_is_over(session) {
+                return Ok(());
+            }
+            let Some(last) = last_turn(&mut session.progress.waiting, &hurry) else {
+                return Ok(());
+            };
+            let Some(state) = self.master.file(&last.path).await? else {
+                continue;
+            };
+            let holder = Holder::of(worker, None);
+            let verdict = ways.judge(&session.progress, &last.path, Some(&state), holder);
+            match self.copy(&session.progress, &last.path, worker, None).await? {
+                Copied::Asked => session.progress.asked(Pending {
+                    path: last.path,
+                    bytes: verdict.only_here,
+                    asked_at: self.clock.now(),
+                    copy: true,
+                    without_copy: verdict.without_copy,
+                    ..Pending::default()
+                }),
+                Copied::Nothing => {}
+                Copied::NoTarget(_) => {
+                    session.without_target = true;
+                    session.progress.waiting.push(last);
+                }
+                Copied::NotYet(_) => {
+                    session.progress.waiting.push(last);
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The files are all known: asks for one after the other until none is left, or the call is over.
@@ -104,46 +189,54 @@ impl<Cluster, Master: CacheMaster, Workers: CacheWorker, C: Clock> DrainCache<Cl
         session: &mut Session,
         looked_at: &mut Timestamp,
         worker: &Worker,
-        blacklist: &[String],
+        ways: &Ways,
     ) -> Result<()> {
         loop {
-            self.ask_in_turn(session, looked_at, worker, blacklist).await?;
+            self.ask_in_turn(session, looked_at, worker, ways).await?;
             let progress = &session.progress;
             let all = progress.pending.is_empty() && progress.waiting.is_empty();
-            if all || self.clock.now() >= session.ends {
+            if all || self.hurry_is_over(session) {
                 return Ok(());
             }
             self.clock.sleep(BETWEEN_LOOKS).await;
         }
     }
 
-    /// What would be lost with the worker now; and whether all of its files could be looked at in time. What has a copy
-    /// on another worker is not lost with this one.
-    pub(super) async fn unsaved(&self, worker: &Worker) -> Result<(Unsaved, bool)> {
+    /// What would be lost with the worker now; what was broken before; and whether all of its files could be looked at in
+    /// time. What has a copy on another worker is not lost with this one.
+    pub(super) async fn unsaved(
+        &self,
+        session: &mut Session,
+        worker: &Worker,
+    ) -> Result<(Unsaved, Losses, bool)> {
         let ends = self.clock.now() + LAST_LOOK;
-        let blacklist = self.master.persistence_blacklist().await?;
+        let stores = self.master.stores().await?;
         let (mut pass, mut unsaved) = (Pass::default(), Unsaved::default());
         loop {
-            let Some(page) = self.workers.files(worker, pass.offset, PAGE).await? else {
-                return Ok((unsaved, false));
+            let size = &mut session.progress.page;
+            let Paged::Page(page) = self.page(size, worker, pass.offset, ends).await? else {
+                return Ok((unsaved, pass.broken, false));
             };
             let unpersisted: Vec<_> = page.files.iter().filter(|file| !file.persisted).collect();
             for some in unpersisted.chunks(CALLS_AT_A_TIME) {
                 for (file, state) in some.iter().zip(self.states(some).await?) {
-                    let what = missing(judge(state.as_ref(), &worker.host, &blacklist));
-                    if let (Some(what), Some(state)) = (what, state)
-                        && !(state.completed && state.complete_without(&worker.host))
+                    let verdict = judge(state.as_ref(), Holder::of(worker, Some(&file.blocks)), &stores);
+                    note_broken(&mut pass, &file.path, state.as_ref(), &verdict);
+                    if let Some(what) = missing(verdict.need)
+                        && verdict.only_here > 0
+                        && verdict.broken.is_none()
                     {
-                        unsaved.note(&file.path, state.length, what);
+                        unsaved.note(&file.path, verdict.only_here, what);
                     }
                 }
                 if self.clock.now() >= ends {
-                    return Ok((unsaved, false));
+                    pass.broken.tidy();
+                    return Ok((unsaved, pass.broken, false));
                 }
             }
             pass.page(&page);
             if pass.complete(&page) {
-                return Ok((unsaved, pass.unnamed_files == 0));
+                return Ok((unsaved, pass.broken, pass.unnamed_files == 0));
             }
         }
     }

@@ -6,9 +6,11 @@ use tidegate_domain::cache::{Unsaved, Worker};
 use tidegate_domain::error::Result;
 use tidegate_domain::node::Node;
 use tidegate_domain::outcome::DrainOutcome;
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock, Nodes, Pods};
+use tidegate_domain::ports::{
+    CacheMaster, CacheWorker, Changed, Clock, CopyTargets, Nodes, Pods, WorkerReport,
+};
 
-use super::{DrainCache, Facts, Session, Step};
+use super::{DrainCache, Facts, Session, Step, broken_before};
 
 impl Session {
     /// Whether the last moment has come.
@@ -38,15 +40,21 @@ impl Facts {
 
 impl<Cluster, Master, Workers, C> DrainCache<Cluster, Master, Workers, C>
 where
-    Cluster: Nodes + Pods,
-    Master: CacheMaster,
+    Cluster: CopyTargets + Nodes + Pods,
+    Master: CacheMaster + WorkerReport,
     Workers: CacheWorker,
     C: Clock,
 {
     /// Takes a worker out of service that may still hold what exists nowhere else. Only here: once it is out of service
     /// nothing of that can be saved any more.
-    pub(super) async fn leave(&self, session: &mut Session, node: &Node, worker: &Worker) -> Result<Step> {
-        let (unsaved, complete) = self.unsaved(worker).await?;
+    pub(super) async fn leave(
+        &self,
+        session: &mut Session,
+        node: Option<&Node>,
+        worker: &Worker,
+    ) -> Result<Step> {
+        let (unsaved, broken, complete) = self.unsaved(session, worker).await?;
+        session.facts.found_broken(&broken);
         if self.master.decommission(worker).await? != Changed::Done {
             return Ok(Step::NotYet(format!(
                 "worker {} is just registering",
@@ -56,14 +64,15 @@ where
         session.progress.decommissioned();
         if unsaved.files == 0 && complete {
             // The look that counts comes after it.
-            return self.note_decommission(node).await;
+            return self.note_decommission(session, node).await;
         }
         Ok(lost(session, worker, unsaved, complete))
     }
 
     /// What a worker out of service still holds. Its clients have had what time there was.
     pub(super) async fn last_look(&self, session: &mut Session, worker: &Worker) -> Result<Step> {
-        let (unsaved, complete) = self.unsaved(worker).await?;
+        let (unsaved, broken, complete) = self.unsaved(session, worker).await?;
+        session.facts.found_broken(&broken);
         if unsaved.files > 0 || !complete {
             return Ok(lost(session, worker, unsaved, complete));
         }
@@ -71,8 +80,9 @@ where
         session.facts.idle_limit_reached = true;
         let reason = format!(
             "nothing on worker {} is the only copy, and it is out of service; the instance is taken away before all its \
-             clients can know",
-            worker.host
+             clients can know{}",
+            worker.host,
+            broken_before(&broken)
         );
         Ok(Step::Done(DrainOutcome::Drained, reason))
     }

@@ -1,7 +1,11 @@
 //! Saves every byte whose only copy is on the worker, then decommissions it.
 
 #[cfg(test)]
+mod broken_files;
+mod copying;
+#[cfg(test)]
 mod fake_world;
+mod finding;
 mod hurry;
 mod leaving;
 mod plan;
@@ -9,13 +13,17 @@ mod saving;
 
 pub use plan::Planned;
 
+use std::pin::pin;
 use std::time::Duration;
 
+use finding::LOOKS_FOR_A_WORKER;
+use futures::future::{Either, select};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidegate_domain::cache::{
-    Idle, IdleWait, Pass, Phase, Progress, RateMemory, Totals, UnderStores, Worker, WorkerLoad, next_phase,
+    Idle, IdleWait, Losses, Pass, Phase, Progress, RateMemory, Totals, Worker, WorkerLoad, next_phase,
+    proven_empty,
 };
 use tidegate_domain::claim::taken_over;
 use tidegate_domain::deadline::retry_after_seconds;
@@ -23,12 +31,19 @@ use tidegate_domain::error::Result;
 use tidegate_domain::names;
 use tidegate_domain::node::{Node, NodeChange};
 use tidegate_domain::outcome::{Answer, DrainOutcome};
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock, Nodes, Pods, WorkerReport};
+use tidegate_domain::ports::{
+    CacheMaster, CacheWorker, Changed, Clock, CopyTargets, Nodes, Pods, WorkerReport,
+};
 use tidegate_domain::resolve::Direction;
 use tidegate_lambda::{Call, Reply, Serve, Unit};
 
 /// Between two looks at the world.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+/// So long after the time for which it watches a call begins nothing that it could leave.
+const TO_END: Duration = Duration::from_secs(6);
+/// And so long after it, whatever it is doing is left. A function has 30 s and watches for 20: what one that is cut off
+/// has learned is lost.
+const TO_LEAVE_OFF: Duration = Duration::from_secs(8);
 
 /// The function.
 pub struct DrainCache<Cluster, Master, Workers, C> {
@@ -80,6 +95,16 @@ pub struct Facts {
     /// So many more could not be saved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub more_unsaved_files: Option<u64>,
+    /// Files that were broken before this drain, the largest first, as many as there is room for: some of their blocks are
+    /// on no worker in service and in no under store.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub broken_files: Vec<String>,
+    /// So many more were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub more_broken_files: Option<u64>,
+    /// Where there is no worker: the node itself shows that its worker held nothing unsaved.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub proven_empty: bool,
     /// The worker never looked idle, and went after its limit.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub idle_limit_reached: bool,
@@ -96,6 +121,13 @@ impl Facts {
         self.files_left = pass.unsafe_files;
         self.bytes_left = pass.unsafe_bytes;
         self.named_files.clone_from(&pass.named);
+        self.found_broken(&pass.broken);
+    }
+
+    fn found_broken(&mut self, broken: &Losses) {
+        self.broken_files = broken.lines();
+        let more = broken.more();
+        self.more_broken_files = (more > 0).then_some(more);
     }
 }
 
@@ -107,6 +139,8 @@ enum Step {
     Onward,
     /// It waits for something.
     NotYet(String),
+    /// All is as it was at the last look: the next one may wait, the longer the older the drain is.
+    Unchanged(String),
 }
 
 /// One call's way through the drain.
@@ -122,13 +156,36 @@ struct Session {
     looks: Vec<Option<WorkerLoad>>,
     /// Its files have been looked through in this call since it went out of service.
     looked_again: bool,
+    /// No other worker takes copies.
+    without_target: bool,
+    /// When the call answers.
+    /// This call has looked for the Node object everywhere, and there is none.
+    nodeless: bool,
+    /// Looks of this call that found no worker.
+    absences: u32,
     ends: Timestamp,
+    /// When it begins nothing more: what is under way at its end goes on to here.
+    closes: Timestamp,
+}
+
+impl Session {
+    /// What a call that ends within a pass says of it.
+    fn under_way_still(&mut self) -> String {
+        let Some(pass) = &self.progress.pass else {
+            return "the call's time is up, the work goes on in the next".to_owned();
+        };
+        self.facts.saw(pass);
+        format!(
+            "{} of {} files have been looked at, {} of them ({} bytes) are not safe yet",
+            pass.offset, pass.total, pass.unsafe_files, pass.unsafe_bytes
+        )
+    }
 }
 
 impl<Cluster, Master, Workers, C> DrainCache<Cluster, Master, Workers, C>
 where
-    Cluster: Nodes + Pods,
-    Master: CacheMaster,
+    Cluster: CopyTargets + Nodes + Pods,
+    Master: CacheMaster + WorkerReport,
     Workers: CacheWorker,
     C: Clock,
 {
@@ -137,16 +194,17 @@ where
             if session.time_to_leave(self.clock.now()) {
                 session.leave();
             }
-            let reason = match self.step(session).await? {
+            let (reason, unchanged) = match self.step(session).await? {
                 Step::Done(outcome, reason) => return Ok((outcome, reason)),
                 Step::Onward => {
                     // Each step ends within the call's time; one that goes on is looked at anew.
                     if session.leaving || self.clock.now() < session.ends {
                         continue;
                     }
-                    "the call's time is up, the work goes on in the next".to_owned()
+                    (session.under_way_still(), false)
                 }
-                Step::NotYet(reason) => reason,
+                Step::NotYet(reason) => (reason, false),
+                Step::Unchanged(reason) => (reason, true),
             };
             let now = self.clock.now();
             if session.time_to_leave(now) {
@@ -155,51 +213,84 @@ where
             if session.call.frame.expired(now) {
                 return Ok((DrainOutcome::Incomplete, format!("time is up: {reason}")));
             }
-            if now >= session.ends {
+            let pause = if unchanged {
+                Duration::from_secs(self.patience(session, now).into())
+            } else {
+                BETWEEN_LOOKS
+            };
+            if now >= session.ends || unchanged && now + pause >= session.ends {
                 return Ok((DrainOutcome::Waiting, reason));
             }
-            self.clock.sleep(BETWEEN_LOOKS).await;
+            self.clock.sleep(pause).await;
         }
+    }
+
+    /// Seconds to wait where nothing hurries.
+    fn patience(&self, session: &Session, now: Timestamp) -> u32 {
+        let call = &session.call;
+        retry_after_seconds(&call.frame, now, call.node.hook.as_ref(), self.watch_seconds)
+    }
+
+    /// The answer, or that the call's time is up, whatever it waits for.
+    async fn answer_in_time(&self, session: &mut Session, limit: Duration) -> Result<(DrainOutcome, String)> {
+        let answered = {
+            let answer = pin!(self.answer(session));
+            let late = pin!(self.clock.sleep(limit));
+            match select(answer, late).await {
+                Either::Left((answer, _)) => Some(answer),
+                Either::Right(_) => None,
+            }
+        };
+        answered.unwrap_or_else(|| {
+            let outcome = if session.call.frame.expired(self.clock.now()) {
+                DrainOutcome::Incomplete
+            } else {
+                DrainOutcome::Waiting
+            };
+            Ok((outcome, session.under_way_still()))
+        })
     }
 
     async fn step(&self, session: &mut Session) -> Result<Step> {
-        let subject = &session.call.node;
-        let Some(node) = self.cluster.find(subject, Duration::ZERO).await? else {
-            let reason = format!("instance {} is no node: it has no worker", subject.instance_id);
-            return Ok(Step::Done(DrainOutcome::Absent, reason));
-        };
-        if let Some(reason) = taken_over(&node, &session.call.execution, Direction::Drain) {
+        let node = self.node(session).await?;
+        let node = node.as_ref();
+        if let Some(node) = node
+            && let Some(reason) = taken_over(node, &session.call.execution, Direction::Drain)
+        {
             return Ok(Step::Done(DrainOutcome::Superseded, reason));
         }
-        let Some(host) = node.internal_ip.clone() else {
-            return Ok(Step::Done(
-                DrainOutcome::Absent,
-                format!("node {} never had an address", node.name),
-            ));
-        };
-        session.facts.host = Some(host.clone());
-        let worker = self.master.worker(&host).await?;
-        let only = Some((self.namespace.as_str(), names::WORKER_POD_SELECTOR));
-        let pods = self
-            .cluster
-            .on_node(&node.name, only, Duration::ZERO, &|_| true)
-            .await?;
-        match next_phase(&node, &host, worker, pods.first()) {
-            Phase::Absent(reason) => Ok(Step::Done(DrainOutcome::Absent, reason)),
+        let subject = session.call.node.clone();
+        let sighting = self.sight(&subject, node).await?;
+        let seen = sighting.workers.first().map(|seen| seen.worker.host.clone());
+        session.facts.host = seen.or_else(|| sighting.addresses().into_iter().next());
+        match next_phase(&sighting) {
+            Phase::Absent(reason) => Ok(self.absent(session, node, reason)),
             Phase::AwaitWorker(reason) => Ok(Step::NotYet(reason)),
-            Phase::Save(worker) if session.leaving => self.leave(session, &node, &worker).await,
-            Phase::Save(worker) => self.save(session, &node, &worker).await,
+            Phase::Save(worker) if session.leaving => self.leave(session, node, &worker).await,
+            Phase::Save(worker) => self.save(session, node, &worker).await,
             Phase::LookAgain(worker) if session.leaving => self.last_look(session, &worker).await,
-            Phase::LookAgain(worker) => self.look_again(session, &node, &worker).await,
+            Phase::LookAgain(worker) => self.look_again(session, node, &worker).await,
         }
     }
 
+    /// There is no worker, as far as one look tells.
+    fn absent(&self, session: &mut Session, node: Option<&Node>, reason: String) -> Step {
+        session.absences += 1;
+        let doubtful = node.is_none() && !session.call.node.ends();
+        if doubtful && session.absences < LOOKS_FOR_A_WORKER && self.clock.now() < session.ends {
+            return Step::NotYet(reason);
+        }
+        session.facts.proven_empty = proven_empty(node);
+        Step::Done(DrainOutcome::Absent, reason)
+    }
+
     /// The worker is in service: a pass, and after the second clean one in a row it goes out of service.
-    async fn save(&self, session: &mut Session, node: &Node, worker: &Worker) -> Result<Step> {
+    async fn save(&self, session: &mut Session, node: Option<&Node>, worker: &Worker) -> Result<Step> {
         session.looks.clear();
         session.looked_again = false;
-        if node.decommissioned_at().is_some() {
-            // It registered again. The wait for clients must count from its next decommission.
+        // It registered again. The wait for clients must count from its next decommission.
+        session.progress.decommissioned_at = None;
+        if let Some(node) = node.filter(|node| node.decommissioned_at().is_some()) {
             let forget = [(names::DECOMMISSIONED_AT_ANNOTATION, None)].into();
             return self
                 .annotate(
@@ -222,12 +313,18 @@ where
             }
         };
         session.facts.saw(&pass);
+        let changed = session.progress.ended(&pass, self.clock.now());
         if !session.progress.passed(&pass) {
-            return Ok(if pass.clean() {
+            return Ok(if pass.clean() && pass.unnamed_files == 0 {
                 Step::Onward
-            } else {
+            } else if changed {
                 Step::NotYet(unsafe_files(&pass, worker))
+            } else {
+                Step::Unchanged(unsafe_files(&pass, worker))
             });
+        }
+        if let Some(reason) = self.twin(worker).await? {
+            return Ok(Step::NotYet(reason));
         }
         if self.master.decommission(worker).await? != Changed::Done {
             return Ok(Step::NotYet(format!(
@@ -236,14 +333,15 @@ where
             )));
         }
         session.progress.decommissioned();
-        self.note_decommission(node).await
+        self.note_decommission(session, node).await
     }
 
     /// The worker is out of service, and may still have been written to: a look at what it holds, the wait for its
     /// clients, and then the look that counts.
-    async fn look_again(&self, session: &mut Session, node: &Node, worker: &Worker) -> Result<Step> {
-        let Some(decommissioned_at) = node.decommissioned_at() else {
-            return self.note_decommission(node).await;
+    async fn look_again(&self, session: &mut Session, node: Option<&Node>, worker: &Worker) -> Result<Step> {
+        let noted = node.and_then(Node::decommissioned_at);
+        let Some(decommissioned_at) = noted.or(session.progress.decommissioned_at) else {
+            return self.note_decommission(session, node).await;
         };
         if session.progress.pass.is_none() {
             session.looks.push(self.workers.load(worker).await?);
@@ -274,8 +372,14 @@ where
         };
         session.looked_again = true;
         session.facts.saw(&pass);
+        let changed = session.progress.ended(&pass, self.clock.now());
         if !pass.clean() {
-            return Ok(Step::NotYet(unsafe_files(&pass, worker)));
+            let reason = unsafe_files(&pass, worker);
+            return Ok(if changed {
+                Step::NotYet(reason)
+            } else {
+                Step::Unchanged(reason)
+            });
         }
         if !session.progress.clients_done {
             return Ok(Step::NotYet(format!(
@@ -285,19 +389,23 @@ where
         }
         session.facts.idle_limit_reached = session.progress.idle_limit_reached;
         let reason = format!(
-            "nothing on worker {} is the only copy, and it is out of service",
-            worker.host
+            "nothing on worker {} is the only copy, and it is out of service{}{}",
+            worker.host,
+            only_copied(&pass),
+            broken_before(&pass.broken)
         );
         Ok(Step::Done(DrainOutcome::Drained, reason))
     }
 
-    /// Notes when the worker went out of service.
-    async fn note_decommission(&self, node: &Node) -> Result<Step> {
-        let now = [(
-            names::DECOMMISSIONED_AT_ANNOTATION,
-            Some(self.clock.now().to_string()),
-        )]
-        .into();
+    /// Notes when the worker went out of service: on its Node object, so that an execution that takes the drain over knows
+    /// it, and for the next call. Without a Node object such an execution counts the wait for clients anew.
+    async fn note_decommission(&self, session: &mut Session, node: Option<&Node>) -> Result<Step> {
+        let now = self.clock.now();
+        session.progress.decommissioned_at = Some(now);
+        let Some(node) = node else {
+            return Ok(Step::Onward);
+        };
+        let now = [(names::DECOMMISSIONED_AT_ANNOTATION, Some(now.to_string()))].into();
         self.annotate(
             node,
             NodeChange {
@@ -318,20 +426,47 @@ where
     }
 }
 
+/// The end of a sentence where files were broken before.
+fn broken_before(broken: &Losses) -> String {
+    if broken.files == 0 {
+        String::new()
+    } else {
+        format!("; {} were broken before this drain", broken.told())
+    }
+}
+
+/// The same where files are in no under store.
+fn only_copied(pass: &Pass) -> String {
+    match pass.copied_files {
+        0 => String::new(),
+        files => format!("; {files} files are only copied to other workers, as persisting them kept failing"),
+    }
+}
+
 fn unsafe_files(pass: &Pass, worker: &Worker) -> String {
-    format!(
-        "{} files ({} bytes) on worker {} are not safe yet, such as {}",
-        pass.unsafe_files,
-        pass.unsafe_bytes,
-        worker.host,
-        pass.named.first().map_or("none", String::as_str)
-    )
+    let host = &worker.host;
+    let unnamed = format!(
+        "worker {host} lists {} files without a name: they are deleted, or it cannot ask the master about them",
+        pass.unnamed_files
+    );
+    if pass.clean() {
+        return unnamed;
+    }
+    let such = pass.named.first().map_or("none", String::as_str);
+    let files = format!(
+        "{} files ({} bytes) on worker {host} are not safe yet, such as {such}",
+        pass.unsafe_files, pass.unsafe_bytes
+    );
+    match pass.unnamed_files {
+        0 => files,
+        _ => format!("{files}; {unnamed}"),
+    }
 }
 
 impl<Cluster, Master, Workers, C> Serve for DrainCache<Cluster, Master, Workers, C>
 where
-    Cluster: Nodes + Pods + RateMemory,
-    Master: CacheMaster + WorkerReport + UnderStores,
+    Cluster: CopyTargets + Nodes + Pods + RateMemory,
+    Master: CacheMaster + WorkerReport,
     Workers: CacheWorker,
     C: Clock,
 {
@@ -347,27 +482,37 @@ where
         }
         let progress = progress.unwrap_or_default();
         let before = progress.totals;
+        let began = self.clock.now();
+        let watch = Duration::from_secs(self.watch_seconds.into());
         let mut session = Session {
             reclaimed,
             leaving: false,
-            ends: self.clock.now() + Duration::from_secs(self.watch_seconds.into()),
+            without_target: false,
+            ends: began + watch,
+            closes: began + watch + TO_END,
             facts: Facts::default(),
             looks: Vec::new(),
             looked_again: false,
+            nodeless: false,
+            absences: 0,
             progress,
             call,
         };
         if reclaimed {
             session.ends = session.ends.min(session.leaves_at());
         }
-        let (outcome, reason) = self.answer(&mut session).await?;
+        let (outcome, reason) = self.answer_in_time(&mut session, watch + TO_LEAVE_OFF).await?;
+        let now = self.clock.now();
+        let patience = self.patience(&session, now);
         let Session {
             call,
-            progress,
+            mut progress,
             mut facts,
             reclaimed,
             ..
         } = session;
+        let moving = progress.called(before);
+        progress.lighten();
         facts.totals = progress.totals;
         if outcome == DrainOutcome::Drained {
             self.remember(&progress).await;
@@ -377,18 +522,12 @@ where
         let replicated = saved(facts.totals.replicated_bytes, before.replicated_bytes);
         let bytes_left = facts.bytes_left;
         facts.progress = Some(progress);
-        let answer = if outcome == DrainOutcome::Waiting {
-            let now = self.clock.now();
-            // A pass that goes on, or a worker that is being saved, loses time by waiting.
-            let patience = retry_after_seconds(&call.frame, now, call.node.hook.as_ref(), self.watch_seconds);
-            let busy = reclaimed
-                || facts
-                    .progress
-                    .as_ref()
-                    .is_some_and(|progress| progress.pass.is_some());
-            Answer::again(outcome, reason, if busy { 1 } else { patience }, facts)
-        } else {
-            Answer::new(outcome, reason, facts)
+        let answer = match outcome {
+            // A worker that is being saved loses time by waiting, past the deadline as well where the drain holds on.
+            DrainOutcome::Waiting if moving || reclaimed => Answer::again(outcome, reason, 1, facts),
+            DrainOutcome::Incomplete if moving && !reclaimed => Answer::again(outcome, reason, 1, facts),
+            DrainOutcome::Waiting => Answer::again(outcome, reason, patience, facts),
+            _ => Answer::new(outcome, reason, facts),
         };
         let mut reply = Reply::of(&answer)?.about(&call.node);
         if persisted > 0 {

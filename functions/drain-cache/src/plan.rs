@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tidegate_domain::cache::{
-    Forecast, Found, Pass, Phase, Progress, Rate, RateMemory, Surroundings, UnderStores, Worker, WorkerState,
+    Forecast, Found, Holder, Pass, Phase, Progress, Rate, RateMemory, Surroundings, Worker, WorkerState,
     forecast, judge, next_phase,
 };
 use tidegate_domain::error::Result;
-use tidegate_domain::names;
 use tidegate_domain::outcome::{Answer, DrainOutcome};
 use tidegate_domain::plan::Plan;
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Clock, Nodes, Pods, WorkerReport};
+use tidegate_domain::ports::{CacheMaster, CacheWorker, Clock, CopyTargets, Nodes, Pods, WorkerReport};
 use tidegate_lambda::Call;
 
 use super::DrainCache;
-use super::saving::{CALLS_AT_A_TIME, PAGE};
+use super::TO_END;
+use super::saving::{CALLS_AT_A_TIME, Paged, note_broken};
 
 /// What a plan answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -30,6 +30,12 @@ pub struct Planned {
     /// What a drain would come to; none where there is nothing to drain, or it cannot be seen.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub forecast: Option<Forecast>,
+    /// Files that were broken before, the largest first, as many as there is room for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub broken_files: Vec<String>,
+    /// So many more were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub more_broken_files: Option<u64>,
     /// For the next call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
@@ -39,12 +45,21 @@ impl Planned {
     fn answer(self) -> Answer<DrainOutcome, Self> {
         Answer::new(DrainOutcome::Planned, self.plan.reason(), self)
     }
+
+    /// The call's time is up; the next one goes on from here.
+    fn go_on(mut self, mut progress: Progress, pass: Pass, found: Found) -> Answer<DrainOutcome, Self> {
+        let reason = format!("{} of {} files have been looked at", pass.offset, pass.total);
+        progress.pass = Some(pass);
+        progress.found = Some(found);
+        self.progress = Some(progress);
+        Answer::again(DrainOutcome::Waiting, reason, 1, self)
+    }
 }
 
 impl<Cluster, Master, Workers, C> DrainCache<Cluster, Master, Workers, C>
 where
-    Cluster: Nodes + Pods + RateMemory,
-    Master: CacheMaster + WorkerReport + UnderStores,
+    Cluster: CopyTargets + Nodes + Pods + RateMemory,
+    Master: CacheMaster + WorkerReport,
     Workers: CacheWorker,
     C: Clock,
 {
@@ -54,20 +69,13 @@ where
         progress: Progress,
     ) -> Result<Answer<DrainOutcome, Planned>> {
         let node = self.cluster.find(&call.node, Duration::ZERO).await?;
-        let Some((host, node)) = node.and_then(|node| Some((node.internal_ip.clone()?, node))) else {
-            return Ok(Planned::default().answer());
-        };
-        let worker = self.master.worker(&host).await?;
-        let only = Some((self.namespace.as_str(), names::WORKER_POD_SELECTOR));
-        let pods = self
-            .cluster
-            .on_node(&node.name, only, Duration::ZERO, &|_| true)
-            .await?;
+        let sighting = self.sight(&call.node, node.as_ref()).await?;
+        let seen = sighting.workers.first().map(|seen| seen.worker.host.clone());
         let mut planned = Planned {
-            host: Some(host.clone()),
+            host: seen.or_else(|| sighting.addresses().into_iter().next()),
             ..Planned::default()
         };
-        match next_phase(&node, &host, worker, pods.first()) {
+        match next_phase(&sighting) {
             Phase::Absent(reason) => {
                 planned.plan = planned.plan.noting(reason);
                 Ok(planned.answer())
@@ -88,42 +96,55 @@ where
         worker: &Worker,
     ) -> Result<Answer<DrainOutcome, Planned>> {
         let ends = self.clock.now() + Duration::from_secs(self.watch_seconds.into());
-        let blacklist = self.master.persistence_blacklist().await?;
-        let mounts = self.master.mounts().await?;
+        let closes = ends + TO_END;
+        let stores = self.master.stores().await?;
         let (mut pass, mut found): (Pass, Found) = (
             progress.pass.take().unwrap_or_default(),
             progress.found.take().unwrap_or_default(),
         );
         loop {
-            let Some(page) = self.workers.files(worker, pass.offset, PAGE).await? else {
-                let silent = format!("worker {} does not tell its files", worker.host);
-                planned.plan = planned.plan.hindered(silent);
-                return Ok(planned.answer());
+            let began = self.clock.now();
+            let page = self.page(&mut progress.page, worker, pass.offset, closes).await?;
+            let page = match page {
+                Paged::Page(page) => page,
+                Paged::Late => return Ok(planned.go_on(progress, pass, found)),
+                Paged::Silent => {
+                    let silent = format!("worker {} does not tell its files", worker.host);
+                    planned.plan = planned.plan.hindered(silent);
+                    return Ok(planned.answer());
+                }
             };
+            let before = (pass.clone(), found.clone());
             let unpersisted: Vec<_> = page.files.iter().filter(|file| !file.persisted).collect();
             for some in unpersisted.chunks(CALLS_AT_A_TIME) {
+                if self.clock.now() >= closes {
+                    let files = u32::try_from(page.looked).unwrap_or(u32::MAX);
+                    let looking = self.clock.now().duration_since(began);
+                    progress.page.failed(files, looking);
+                    return Ok(planned.go_on(progress, before.0, before.1));
+                }
                 for (file, state) in some.iter().zip(self.states(some).await?) {
-                    let need = judge(state.as_ref(), &worker.host, &blacklist);
-                    let bytes = state.map_or(0, |state| state.length);
-                    found.note(&file.path, bytes, need, &mounts);
+                    let verdict = judge(state.as_ref(), Holder::of(worker, Some(&file.blocks)), &stores);
+                    note_broken(&mut pass, &file.path, state.as_ref(), &verdict);
+                    found.note(state.map_or(0, |state| state.length), &verdict);
                 }
             }
+            let looking = self.clock.now().duration_since(began);
+            progress.page.took(page.looked, looking);
             pass.page(&page);
             if pass.complete(&page) {
                 break;
             }
             if self.clock.now() >= ends {
-                let reason = format!("{} of {} files have been looked at", pass.offset, pass.total);
-                progress.pass = Some(pass);
-                progress.found = Some(found);
-                planned.progress = Some(progress);
-                return Ok(Answer::again(DrainOutcome::Waiting, reason, 1, planned));
+                return Ok(planned.go_on(progress, pass, found));
             }
         }
         let surroundings = self.surroundings(worker).await?;
         let (forecast, plan) = forecast(&found, surroundings);
         planned.plan = plan;
         planned.forecast = Some(forecast);
+        planned.broken_files = pass.broken.lines();
+        planned.more_broken_files = (pass.broken.more() > 0).then_some(pass.broken.more());
         Ok(planned.answer())
     }
 

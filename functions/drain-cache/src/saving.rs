@@ -1,18 +1,26 @@
 //! A pass through a worker's files: each page is looked at, what needs something is asked for at once, and only
 //! counts are kept, so that a worker with a million files needs no more memory than one with ten.
 
+use std::time::Duration;
+
 use futures::{StreamExt, TryStreamExt, stream};
-use tidegate_domain::cache::{FileState, MOST_PENDING, Need, Pass, Pending, Worker, WorkerFile, judge, near};
+use jiff::{SignedDuration, Timestamp};
+use tidegate_domain::cache::{
+    FileState, HeldBlock, Holder, Need, PageSize, Pass, Pending, Progress, Stores, Verdict, Worker,
+    WorkerFile, WorkerFilePage, judge, near, overtaken, probe,
+};
 use tidegate_domain::error::Result;
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock};
+use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock, Copied, CopyTargets};
 
-use super::{BETWEEN_LOOKS, DrainCache, Session};
+use super::{DrainCache, Session};
 
-/// Files a page. The worker asks the master about each one when it answers a page, so a page of 500 keeps that
-/// answer within a second or so.
-pub(super) const PAGE: u32 = 500;
 /// So many calls to the master at a time.
 pub(super) const CALLS_AT_A_TIME: usize = 16;
+/// The master says at once of a file that it is to be persisted. Of one that it never persists it says nothing else than
+/// before, and gives no reason.
+const SILENT_REFUSAL: SignedDuration = SignedDuration::from_secs(10);
+/// A worker that answers with silence sooner than this had no trouble with the size of the page.
+const SLOW_SILENCE: SignedDuration = SignedDuration::from_secs(1);
 
 /// How far a pass came.
 pub(super) enum Passed {
@@ -24,37 +32,157 @@ pub(super) enum Passed {
     Silent,
 }
 
-impl<Cluster, Master: CacheMaster, Workers: CacheWorker, C: Clock> DrainCache<Cluster, Master, Workers, C> {
+/// What came of asking a worker for a page of its files.
+pub(super) enum Paged {
+    /// The page.
+    Page(WorkerFilePage),
+    /// None could be looked at in the time that is left.
+    Late,
+    /// The worker does not answer.
+    Silent,
+}
+
+/// What Alluxio persists, as it is and where nothing persisted arrives.
+pub(super) struct Ways {
+    stores: Stores,
+    stalled: Stores,
+}
+
+impl Ways {
+    fn of(stores: Stores) -> Self {
+        let stalled = Stores {
+            stalled: true,
+            ..stores.clone()
+        };
+        Self { stores, stalled }
+    }
+
+    /// Judges a file; one whose persisting keeps failing as if there were no under store.
+    pub(super) fn judge(
+        &self,
+        progress: &Progress,
+        path: &str,
+        state: Option<&FileState>,
+        holder: Holder<'_>,
+    ) -> Verdict {
+        let given_way = progress.gave_way(path);
+        judge(
+            state,
+            holder,
+            if given_way { &self.stalled } else { &self.stores },
+        )
+    }
+
+    /// Whether a file that needs nothing is in no under store, though Alluxio should write it there.
+    fn only_copied(&self, state: Option<&FileState>, verdict: &Verdict) -> bool {
+        let unpersisted = |state: &&FileState| state.completed && state.length > 0 && !state.persisted;
+        let persistable = |state: &FileState| self.stores.refusal(&state.path).is_none();
+        verdict.broken.is_none() && state.filter(unpersisted).is_some_and(persistable)
+    }
+
+    /// Whether that file is copied only because persisting it keeps failing.
+    fn instead(&self, progress: &Progress, path: &str, verdict: &Verdict) -> bool {
+        let copied = verdict.need == Need::Copy && verdict.broken.is_none();
+        copied && progress.gave_way(path) && self.stores.refusal(path).is_none()
+    }
+}
+
+impl<Cluster: CopyTargets, Master: CacheMaster, Workers: CacheWorker, C: Clock>
+    DrainCache<Cluster, Master, Workers, C>
+{
     /// Goes through the files of a worker, from where the last pass stopped, and asks for what saves them.
     pub(super) async fn pass(&self, session: &mut Session, worker: &Worker) -> Result<Passed> {
-        let mut pass = session.progress.pass.take().unwrap_or_default();
-        let blacklist = self.master.persistence_blacklist().await?;
+        let ways = Ways::of(self.master.stores().await?);
         if near(session.call.frame.deadline, self.clock.now()) {
-            return self.hurried_pass(session, pass, worker, &blacklist).await;
+            return self.hurried_pass(session, worker, &ways).await;
         }
+        // They are met again.
+        session.progress.waiting.clear();
+        let mut pass = session.progress.pass.clone().unwrap_or_default();
         loop {
-            let Some(page) = self.workers.files(worker, pass.offset, PAGE).await? else {
-                return Ok(Passed::Silent);
+            let began = self.clock.now();
+            let page = self
+                .page(&mut session.progress.page, worker, pass.offset, session.closes)
+                .await?;
+            let page = match page {
+                Paged::Page(page) => page,
+                Paged::Late => return Ok(session.late(began, pass)),
+                Paged::Silent => return Ok(Passed::Silent),
             };
+            let mut looking = self.clock.now().duration_since(began);
+            let before = pass.clone();
             let unpersisted: Vec<_> = page.files.iter().filter(|file| !file.persisted).collect();
             // A few at a time: asking may have to wait, and a file that was persisted meanwhile would be written again.
             for some in unpersisted.chunks(CALLS_AT_A_TIME) {
-                for (file, state) in some.iter().zip(self.states(some).await?) {
-                    let need = judge(state.as_ref(), &worker.host, &blacklist);
-                    self.meet(session, &mut pass, worker, &file.path, state.as_ref(), need)
-                        .await?;
+                let began = self.clock.now();
+                if began >= session.closes {
+                    let files = u32::try_from(page.looked).unwrap_or(u32::MAX);
+                    session.progress.page.failed(files, looking);
+                    return Ok(session.part(before));
+                }
+                let states = self.states(some).await?;
+                looking += self.clock.now().duration_since(began);
+                for (file, state) in some.iter().zip(states) {
+                    let holder = Holder::of(worker, Some(&file.blocks));
+                    let verdict = ways.judge(&session.progress, &file.path, state.as_ref(), holder);
+                    note_broken(&mut pass, &file.path, state.as_ref(), &verdict);
+                    let Some(what) = missing(verdict.need) else {
+                        pass.copied_files += u64::from(ways.only_copied(state.as_ref(), &verdict));
+                        continue;
+                    };
+                    let what = if ways.instead(&session.progress, &file.path, &verdict) {
+                        "not in the under store, and persisting it keeps failing"
+                    } else {
+                        what
+                    };
+                    let refused = match &state {
+                        Some(state) => self.meet(session, worker, file, state, &verdict, &ways).await?,
+                        None => None,
+                    };
+                    match refused {
+                        // What is left of a broken file holds nobody where it cannot be copied.
+                        Some(Copied::NoTarget(_)) if verdict.broken.is_some() => {}
+                        Some(Copied::NoTarget(why) | Copied::NotYet(why)) => {
+                            pass.needs(&file.path, verdict.bytes, &format!("{what}: {why}"));
+                        }
+                        _ => pass.needs(&file.path, verdict.bytes, what),
+                    }
                 }
             }
+            session.progress.page.took(page.looked, looking);
             pass.page(&page);
             if pass.complete(&page) {
+                session.progress.pass = None;
                 self.await_pending(session, worker).await?;
                 return Ok(Passed::Whole(pass));
             }
             // The order begins to count as soon as the end is near.
             let now = self.clock.now();
             if now >= session.ends || near(session.call.frame.deadline, now) {
-                session.progress.pass = Some(pass);
-                return Ok(Passed::Part);
+                return Ok(session.part(pass));
+            }
+        }
+    }
+
+    /// A page of a worker's files, of as many as it can list in the time that is left.
+    pub(super) async fn page(
+        &self,
+        size: &mut PageSize,
+        worker: &Worker,
+        offset: u64,
+        closes: Timestamp,
+    ) -> Result<Paged> {
+        loop {
+            let began = self.clock.now();
+            let Some(files) = size.next(closes.duration_since(began)) else {
+                return Ok(Paged::Late);
+            };
+            if let Some(page) = self.workers.files(worker, offset, files).await? {
+                return Ok(Paged::Page(page));
+            }
+            let silence = self.clock.now().duration_since(began);
+            if silence < SLOW_SILENCE || !size.failed(files, silence) {
+                return Ok(Paged::Silent);
             }
         }
     }
@@ -67,67 +195,90 @@ impl<Cluster, Master: CacheMaster, Workers: CacheWorker, C: Clock> DrainCache<Cl
             .await
     }
 
-    /// Asks for what a file needs, unless that was asked a moment ago, and notes it.
+    /// Asks for what a file needs, unless that was asked before or there is no room for it in this call; answers why no copy
+    /// of it is made, where that is so.
     async fn meet(
         &self,
         session: &mut Session,
-        pass: &mut Pass,
         worker: &Worker,
-        path: &str,
-        state: Option<&FileState>,
-        need: Need,
-    ) -> Result<()> {
-        let bytes = state.map_or(0, |state| state.length);
-        let Some(what) = missing(need) else {
-            return Ok(());
-        };
-        pass.needs(path, bytes, what);
-        let asked_already = |pending: &Pending| pending.path == path;
-        if need == Need::Completion || session.progress.pending.iter().any(asked_already) {
-            return Ok(());
+        file: &WorkerFile,
+        state: &FileState,
+        verdict: &Verdict,
+        ways: &Ways,
+    ) -> Result<Option<Copied>> {
+        if verdict.need == Need::Completion || session.under_way(&file.path) {
+            return Ok(None);
         }
-        if !self.await_room(session, worker).await? {
-            return Ok(());
+        if !self.await_room(session, worker, state, verdict).await? {
+            return Ok(None);
         }
-        self.ask(session, worker, path, bytes, need).await
+        self.ask(session, worker, state, verdict, ways, Some(&file.blocks))
+            .await
     }
 
-    /// Asks for what a file needs.
+    /// Asks for what a file needs; answers why no copy of it is made, where that is so. A file that Alluxio is persisting
+    /// already is only waited for, whoever asked.
     pub(super) async fn ask(
         &self,
         session: &mut Session,
         worker: &Worker,
-        path: &str,
-        bytes: u64,
-        need: Need,
-    ) -> Result<()> {
-        let asked = match need {
-            Need::Persist => self.master.persist(path).await?,
-            Need::Copy => self.master.copy(path, worker).await?,
-            Need::Nothing | Need::Completion => return Ok(()),
+        state: &FileState,
+        verdict: &Verdict,
+        ways: &Ways,
+        listed: Option<&[HeldBlock]>,
+    ) -> Result<Option<Copied>> {
+        let path = &state.path;
+        let instead = ways.instead(&session.progress, path, verdict);
+        let mut asked = Pending {
+            path: path.clone(),
+            bytes: verdict.bytes,
+            copy: false,
+            times: 0,
+            without_copy: verdict.without_copy,
+            instead,
+            asked_at: self.clock.now(),
         };
-        if asked == Changed::Done {
-            session.progress.asked(Pending {
-                path: path.to_owned(),
-                bytes,
-                asked_at: self.clock.now(),
-                copy: need == Need::Copy,
-            });
+        let mut refused = None;
+        let mut under_way = false;
+        // Alluxio keeps what it is to persist from being evicted, and goes on trying.
+        if verdict.need == Need::Persist || instead {
+            under_way = state.persisting || self.master.persist(path).await? == Changed::Done;
         }
-        Ok(())
+        if verdict.need == Need::Copy {
+            match self.copy(&session.progress, path, worker, listed).await? {
+                Copied::Asked => (under_way, asked.copy) = (true, true),
+                Copied::Nothing => {}
+                why => refused = Some(why),
+            }
+        }
+        if under_way {
+            asked.asked_at = self.clock.now();
+            session.progress.asked(asked);
+        }
+        Ok(refused)
     }
 
     /// Waits until one more file may be asked for; answers no where the call's time is up before. As soon as one is
     /// saved the next is asked for: job workers that run dry between two pages halve the rate of small files.
-    async fn await_room(&self, session: &mut Session, worker: &Worker) -> Result<bool> {
-        while session.progress.pending.len() >= MOST_PENDING {
-            if self.clock.now() >= session.ends {
+    async fn await_room(
+        &self,
+        session: &mut Session,
+        worker: &Worker,
+        state: &FileState,
+        verdict: &Verdict,
+    ) -> Result<bool> {
+        loop {
+            let progress = &mut session.progress;
+            if progress.flow.room(&progress.pending, verdict.bytes) {
+                return Ok(true);
+            }
+            // What Alluxio persists by itself need not be asked for.
+            if state.persisting && verdict.need == Need::Persist || self.clock.now() >= session.ends {
                 return Ok(false);
             }
-            self.clock.sleep(BETWEEN_LOOKS).await;
+            self.rest(session).await;
             self.look_after_pending(session, worker).await?;
         }
-        Ok(true)
     }
 
     /// Waits until all that was asked for is there; not beyond the call's time.
@@ -137,28 +288,158 @@ impl<Cluster, Master: CacheMaster, Workers: CacheWorker, C: Clock> DrainCache<Cl
             if session.progress.pending.is_empty() || self.clock.now() >= session.ends {
                 return Ok(());
             }
-            self.clock.sleep(BETWEEN_LOOKS).await;
+            self.rest(session).await;
         }
     }
 
-    pub(super) async fn look_after_pending(&self, session: &mut Session, worker: &Worker) -> Result<()> {
+    /// Until the next look at what is under way.
+    async fn rest(&self, session: &Session) {
         let now = self.clock.now();
-        let pending = std::mem::take(&mut session.progress.pending);
-        let states: Vec<_> = stream::iter(&pending)
-            .map(|pending| self.master.file(&pending.path))
-            .buffered(CALLS_AT_A_TIME)
-            .try_collect()
-            .await?;
-        for (pending, state) in pending.into_iter().zip(states) {
-            let Some(state) = state else { continue };
-            let saved = state.persisted || pending.copy && state.complete_without(&worker.host);
-            if saved {
-                session.progress.saved(&pending, now);
-            } else if !pending.stale(now) {
-                session.progress.pending.push(pending);
+        let seconds = session.progress.flow.seconds_between_looks(now);
+        let left = session.ends.duration_since(now).as_secs();
+        let left = u64::try_from(left).unwrap_or_default().max(1);
+        self.clock.sleep(Duration::from_secs(seconds.min(left))).await;
+    }
+
+    /// Looks whether what was asked for is there, and asks again where saving has come to a halt.
+    pub(super) async fn look_after_pending(&self, session: &mut Session, worker: &Worker) -> Result<()> {
+        let mut probed = None;
+        let mut looked = 0;
+        while looked < session.progress.pending.len() && self.clock.now() < session.closes {
+            let some: Vec<_> = session.progress.pending[looked..]
+                .iter()
+                .take(CALLS_AT_A_TIME)
+                .cloned()
+                .collect();
+            let states: Vec<_> = stream::iter(&some)
+                .map(|pending| self.master.file(&pending.path))
+                .buffered(CALLS_AT_A_TIME)
+                .try_collect()
+                .await?;
+            let now = self.clock.now();
+            for (file, state) in some.into_iter().zip(states) {
+                let copied =
+                    |state: &FileState| file.copy && state.without_another(&worker.host) <= file.without_copy;
+                let silent = |state: &FileState| {
+                    let since = now.duration_since(file.asked_at);
+                    !file.copy && !state.persisting && since >= SILENT_REFUSAL
+                };
+                let progress = &mut session.progress;
+                match state {
+                    Some(state) if !state.persisted && !copied(&state) && silent(&state) => {
+                        progress.pending.remove(looked);
+                        progress.give_way(&file.path);
+                    }
+                    Some(state) if !state.persisted && !copied(&state) => looked += 1,
+                    Some(state) => {
+                        progress.pending.remove(looked);
+                        progress.saved(&file, state.persisted, now);
+                        if !state.persisted && file.instead {
+                            progress.give_way(&file.path);
+                        }
+                        if state.persisted && file.times > 0 {
+                            probed = Some(file);
+                        }
+                    }
+                    None => drop(progress.pending.remove(looked)),
+                }
+            }
+        }
+        if let Some(probed) = probed {
+            self.ask_overtaken(session, &probed).await?;
+        }
+        self.ask_copies_again(session, worker).await?;
+        let now = self.clock.now();
+        let progress = &mut session.progress;
+        if progress.flow.halted(&progress.pending, now) {
+            progress.flow.halt(now);
+            self.ask_again(session, worker).await?;
+        }
+        Ok(())
+    }
+
+    /// Saving has come to a halt: one file is asked for again, to see whether the under store takes it now. Where that has
+    /// not helped before, all that is under way is copied to other workers as well.
+    async fn ask_again(&self, session: &mut Session, worker: &Worker) -> Result<()> {
+        if let Some(index) = probe(&session.progress.pending) {
+            self.persist_again(session, index).await?;
+        }
+        if !session.progress.flow.fails() {
+            return Ok(());
+        }
+        for index in 0..session.progress.pending.len() {
+            let pending = &session.progress.pending[index];
+            if pending.copy || self.clock.now() >= session.closes {
+                continue;
+            }
+            match self.copy(&session.progress, &pending.path, worker, None).await? {
+                Copied::Asked => {
+                    let pending = &mut session.progress.pending[index];
+                    (pending.copy, pending.instead) = (true, true);
+                    pending.asked_at = self.clock.now();
+                }
+                Copied::Nothing => {}
+                Copied::NoTarget(_) | Copied::NotYet(_) => return Ok(()),
             }
         }
         Ok(())
+    }
+
+    async fn ask_overtaken(&self, session: &mut Session, probed: &Pending) -> Result<()> {
+        let now = self.clock.now();
+        for index in 0..session.progress.pending.len() {
+            if overtaken(&session.progress.pending[index], probed, now) {
+                self.persist_again(session, index).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn persist_again(&self, session: &mut Session, index: usize) -> Result<()> {
+        let pending = &mut session.progress.pending[index];
+        self.master.persist(&pending.path).await?;
+        pending.asked_at = self.clock.now();
+        pending.times += 1;
+        Ok(())
+    }
+
+    async fn ask_copies_again(&self, session: &mut Session, worker: &Worker) -> Result<()> {
+        for index in 0..session.progress.pending.len() {
+            let now = self.clock.now();
+            let pending = &session.progress.pending[index];
+            if pending.copy_overdue(now) && now < session.closes {
+                self.copy(&session.progress, &pending.path, worker, None).await?;
+                let pending = &mut session.progress.pending[index];
+                pending.asked_at = now;
+                pending.times += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Session {
+    pub(super) fn part(&mut self, pass: Pass) -> Passed {
+        self.progress.pass = Some(pass);
+        Passed::Part
+    }
+
+    /// No page could be looked at any more: the call is over.
+    pub(super) fn late(&mut self, now: Timestamp, pass: Pass) -> Passed {
+        self.ends = self.ends.min(now);
+        self.part(pass)
+    }
+
+    pub(super) fn under_way(&self, path: &str) -> bool {
+        self.progress.pending.iter().any(|pending| pending.path == path)
+    }
+}
+
+/// Notes a file that was broken before.
+pub(super) fn note_broken(pass: &mut Pass, path: &str, state: Option<&FileState>, verdict: &Verdict) {
+    if let Some(broken) = verdict.broken {
+        let bytes = state.map_or(0, |state| state.length);
+        pass.broken.note(path, bytes, &broken.to_string());
     }
 }
 
@@ -172,5 +453,7 @@ pub(super) const fn missing(need: Need) -> Option<&'static str> {
     }
 }
 
+#[cfg(test)]
+mod adapting;
 #[cfg(test)]
 mod tests;

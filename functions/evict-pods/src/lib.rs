@@ -96,10 +96,7 @@ impl<Cluster: Nodes + Pods, C: Clock> EvictPods<Cluster, C> {
         let mut round = Round::after(progress.unwrap_or_default(), began);
         let node = loop {
             let Some(node) = self.cluster.find(&call.node, Duration::ZERO).await? else {
-                let reason = format!(
-                    "instance {} has no node: there are no pods to evict",
-                    call.node.instance_id
-                );
+                let reason = call.node.no_node();
                 return Ok(Answer::new(EvictOutcome::Absent, reason, round.done()));
             };
             if let Some(reason) = taken_over(&node, &call.execution, Direction::Drain) {
@@ -228,10 +225,7 @@ fn waiting(node: &Node, facts: &Facts, waited_for: &[&Pod]) -> String {
 impl<Cluster: Nodes + Pods + EvictionTrial, C: Clock> EvictPods<Cluster, C> {
     async fn plan(&self, call: &Call) -> Result<Answer<EvictOutcome, Plan>> {
         let Some(node) = self.cluster.find(&call.node, Duration::ZERO).await? else {
-            let reason = format!(
-                "instance {} has no node: there are no pods to evict",
-                call.node.instance_id
-            );
+            let reason = call.node.no_node();
             return Ok(Answer::new(EvictOutcome::Planned, reason, Plan::default()));
         };
         let pods = self

@@ -120,7 +120,7 @@ impl<N: Nodes, E: Executions, C: Clock> LabelNode<N, E, C> {
         facts.wishes = Some(Wishes {
             node: Subject {
                 hook: claim.hook,
-                ..subject.clone()
+                ..subject.with_node(node)
             },
             deadline: claim.deadline,
         });

@@ -9,9 +9,9 @@ use tidegate_domain::api_server::{ApiServer, ApiServers};
 use tidegate_domain::error::Result;
 use tidegate_domain::outcome::{Answer, ResolveOutcome};
 use tidegate_domain::ports::{AutoScaling, Instances};
-use tidegate_domain::resolve::{Direction, ENDED, Known, Resolution, Scope, resolve};
+use tidegate_domain::resolve::{Direction, ENDED, Known, Resolution, Scope, asks_ec2, resolve};
 use tidegate_domain::several::{Input, by_instance, members, one_each, sort, summary};
-use tidegate_domain::subject::{InstanceId, Subject};
+use tidegate_domain::subject::{Identity, InstanceId, Subject};
 use tidegate_domain::trigger::Trigger;
 use tidegate_lambda::{Call, Reply, Serve};
 
@@ -159,11 +159,12 @@ impl<Groups: AutoScaling, Ec2: Instances, Eks: ApiServers> ResolveNode<Groups, E
             ..Facts::default()
         };
         let membership = self.groups.membership(instance).await?;
-        let ec2 = if membership.is_none() {
+        let ec2 = if asks_ec2(call.direction, membership.as_ref()) {
             self.instances.instance(instance).await?
         } else {
             None
         };
+        let identity = ec2.as_ref().map(Identity::from).unwrap_or_default();
         let membership = match self.scope.standing(call.direction, instance, membership, ec2) {
             Ok(membership) => membership,
             Err(reason) => return Ok(ignored(&[reason], facts)),
@@ -185,6 +186,7 @@ impl<Groups: AutoScaling, Ec2: Instances, Eks: ApiServers> ResolveNode<Groups, E
             disks,
             hooks: &hooks,
             retains,
+            identity,
             started_at: call.started_at,
         };
         let Resolution {

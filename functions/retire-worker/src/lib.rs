@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
+use tidegate_domain::cache::Sighting;
 use tidegate_domain::claim::taken_over;
 use tidegate_domain::deadline::retry_after_seconds;
 use tidegate_domain::error::Result;
@@ -16,6 +17,7 @@ use tidegate_domain::resolve::Direction;
 use tidegate_domain::retire::{
     ClaimFate, VolumeFate, claim_fate, in_service, may_be_ours, pull_levers, volume_fate,
 };
+use tidegate_domain::subject::Subject;
 use tidegate_lambda::{Call, Reply, Serve, Unit};
 
 /// The function.
@@ -55,19 +57,16 @@ impl<Cluster: Nodes + Pods + Volumes + Claims, Master: CacheMaster, C: Clock>
     async fn answer(&self, call: &Call) -> Result<Answer<RetireOutcome, Facts>> {
         let mut facts = Facts::default();
         let Some(node) = self.cluster.find(&call.node, Duration::ZERO).await? else {
-            let reason = format!(
-                "instance {} is no node: nothing to take away",
-                call.node.instance_id
-            );
-            return Ok(Answer::new(RetireOutcome::Absent, reason, facts));
+            return Ok(match self.in_service(&call.node, None).await? {
+                Some(reason) => Answer::new(RetireOutcome::InService, reason, facts),
+                None => Answer::new(RetireOutcome::Absent, call.node.no_node(), facts),
+            });
         };
         facts.node_name = Some(node.name.clone());
         if let Some(reason) = taken_over(&node, &call.execution, Direction::Drain) {
             return Ok(Answer::new(RetireOutcome::Superseded, reason, facts));
         }
-        if let Some(host) = node.internal_ip.as_deref()
-            && let Some(reason) = in_service(self.master.worker(host).await?.as_ref())
-        {
+        if let Some(reason) = self.in_service(&call.node, Some(&node)).await? {
             return Ok(Answer::new(RetireOutcome::InService, reason, facts));
         }
         if let Some(change) = pull_levers(&node)
@@ -94,6 +93,20 @@ impl<Cluster: Nodes + Pods + Volumes + Claims, Master: CacheMaster, C: Clock>
         let now = self.clock.now();
         let again = retry_after_seconds(&call.frame, now, call.node.hook.as_ref(), self.watch_seconds);
         Ok(Answer::again(RetireOutcome::Waiting, reason, again, facts))
+    }
+
+    /// Why a worker must not be taken away, or none.
+    async fn in_service(&self, subject: &Subject, node: Option<&Node>) -> Result<Option<String>> {
+        if subject.terminated() {
+            // Its address may be another instance's by now.
+            return Ok(None);
+        }
+        for address in Sighting::new(subject, node).addresses() {
+            if let Some(reason) = in_service(self.master.worker(&address).await?.as_ref()) {
+                return Ok(Some(reason));
+            }
+        }
+        Ok(None)
     }
 
     /// Watches the worker's pod go; why it has not yet, or none.

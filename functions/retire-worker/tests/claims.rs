@@ -9,11 +9,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use retire_worker::RetireWorker;
 use serde_json::{Value, json};
-use tidegate_domain::cache::{FileState, Worker};
+use tidegate_domain::cache::{FileState, Stores, Worker};
 use tidegate_domain::error::Result;
 use tidegate_domain::names;
 use tidegate_domain::node::{ClaimRef, Node, NodeChange, Owner, Pod, Volume, VolumeClaim, VolumePhase};
-use tidegate_domain::ports::{CacheMaster, Changed, Claims, Clock, Deletion, Eviction, Nodes, Pods, Volumes};
+use tidegate_domain::ports::{
+    CacheMaster, Changed, Claims, Clock, Copied, CopyTargets, CopyWish, Deletion, Eviction, Nodes, Pods,
+    Volumes,
+};
 use tidegate_domain::subject::{InstanceId, Subject};
 use tidegate_lambda::Serve;
 
@@ -194,7 +197,7 @@ impl CacheMaster for &World {
         unreachable!("retire-worker does not ask")
     }
 
-    async fn persistence_blacklist(&self) -> Result<Vec<String>> {
+    async fn stores(&self) -> Result<Stores> {
         unreachable!("retire-worker does not ask")
     }
 
@@ -202,7 +205,7 @@ impl CacheMaster for &World {
         unreachable!("retire-worker does not ask")
     }
 
-    async fn copy(&self, _: &str, _: &Worker) -> Result<Changed> {
+    async fn copy(&self, _: &CopyWish<'_>, _: &impl CopyTargets) -> Result<Copied> {
         unreachable!("retire-worker does not ask")
     }
 

@@ -18,7 +18,7 @@ import requests
 from demo.stage import Stage, WorldDidNotStart, WorldIsUp
 from world.paths import CHECKOUT, Paths, world_directory
 
-from . import choosing, cold_starts, drain_rate, drift, fake_nodes, lifecycle, machine, rendering
+from . import choosing, cold_starts, drain_rate, drift, fake_nodes, lifecycle, machine, rendering, slow_store
 from .aims import aims
 from .cluster import Cluster
 from .files import Batch, Files
@@ -42,6 +42,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--page", type=Path, default=PAGE, help="where the tables are written (%(default)s)")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the numbers are written (%(default)s)")
+    parser.add_argument("--slow-store", action="store_true", help="measure a drain with a slow under store only, and print it")
     parser.add_argument("--render", action="store_true", help="measure nothing: write the tables of the numbers that are there")
     options = parser.parse_args()
     if options.render:
@@ -52,6 +53,9 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
+        if options.slow_store:
+            print(json.dumps(asyncio.run(_with_a_slow_store()), indent=2))
+            return 0
         results = asyncio.run(_measured())
     except (KeyboardInterrupt, asyncio.CancelledError):
         print("bench: interrupted", file=sys.stderr)
@@ -88,10 +92,21 @@ async def _measured() -> dict[str, Any]:
     return results | {"load": {"before": before, "after": machine.load()}}
 
 
-def _measure(paths: Paths, endpoints: dict[str, Any], hello: Path) -> dict[str, Any]:
+async def _with_a_slow_store() -> dict[str, Any]:
+    paths = Paths(world_directory())
+    async with Stage(paths) as endpoints:
+        return slow_store.measure(_world(paths, endpoints), paths.world)
+
+
+def _world(paths: Paths, endpoints: dict[str, Any]) -> lifecycle.World:
     services = Services(endpoints)
     recordings = Recordings(paths.world, services.actors(), STACK)
-    world = lifecycle.World(services, Cluster(paths.world / "kubeconfig"), Files(endpoints), recordings)
+    return lifecycle.World(services, Cluster(paths.world / "kubeconfig"), Files(endpoints), recordings)
+
+
+def _measure(paths: Paths, endpoints: dict[str, Any], hello: Path) -> dict[str, Any]:
+    world = _world(paths, endpoints)
+    services, recordings = world.services, world.recordings
     results: dict[str, Any] = {"machine": machine.description(), "drainFiles": _FILES.count}
     _say("cold starts")
     results["zips"] = cold_starts.sizes(hello)
@@ -106,6 +121,8 @@ def _measure(paths: Paths, endpoints: dict[str, Any], hello: Path) -> dict[str, 
         instance, results["quiet"][warmth] = lifecycle.quiet_join(world, cold=warmth == "cold")
         results["drainRate"][kind] = drain_rate.measure(world, instance, kind)
         _say(f"{warmth}, {kind}: done")
+    _say("a drain with a slow under store")
+    results["slowStore"] = slow_store.measure(world, paths.world)
     results["sizes"] = {}
     fakes = 0
     for size in _SIZES:

@@ -14,6 +14,7 @@ START_RATIO = 1.5
 ZIP_BYTES = 5_000_000
 CHOICE_SECONDS = 1.0
 DRIFT_SECONDS = 10.0
+SLOW_STORE_RATIO = 1.5
 DRIFT_MIB = 128
 
 
@@ -52,6 +53,9 @@ def aims(results: dict[str, Any]) -> list[Aim]:
     found.append(Aim(text, f"at most {ZIP_BYTES / 1e6:g} MB", f"{largest / 1e6:.1f} MB", largest <= ZIP_BYTES))
     fullest = max(one["peak"] / one["deployed"] for one in results["memory"].values())
     found.append(Aim("Peak memory of the fullest function", "below its deployed size", f"{fullest:.0%} of it", fullest < 1))
+    slow = results["slowStore"]
+    text = f"A drain with an under store of {slow['bytesPerSecond'] / 1e6:g} MB/s against the shortest time that it allows"
+    found.append(Aim(text, f"at most {SLOW_STORE_RATIO:g} times", f"{slow['ratio']:.2f} times", slow["ratio"] <= SLOW_STORE_RATIO))
     choosing = results["choosing"]
     slowest_choice = max(choosing["coldSeconds"], choosing["warmSeconds"])
     text = f"Who of {choosing['candidates']} instances goes: the slowest answer"

@@ -28,6 +28,7 @@ def page(results: dict[str, Any]) -> str:
         _calls(results),
         _quiet(results),
         _rate(results),
+        _slow_store(results),
         _starts(results),
         _packages(results),
         _choosing(results),
@@ -179,6 +180,22 @@ once by Alluxio's own client with nothing of ours running, and by the drain of t
 begin of `drain-cache`, until the under store has all of them.
 
 {table(("files", "by", "s", "files/s", "MB/s", "ratio"), rows, left=2)}"""
+
+
+def _slow_store(results: dict[str, Any]) -> str:
+    slow = results["slowStore"]
+    rows = [
+        ("the first file is in the under store", f"{slow['firstSeconds']:.0f}"),
+        ("all are", f"{slow['seconds']:.0f}"),
+        ("the shortest time that the under store allows", f"{slow['bestSeconds']:.0f}"),
+    ]
+    return f"""\
+## A drain with a slow under store
+
+{slow["files"]} files of {slow["fileBytes"] / 1e6:g} MB whose only copy is on the node that its group ends. The under store is a loop
+device mounted `sync`, whose writes the kernel throttles to {slow["bytesPerSecond"] / 1e6:g} MB/s. From the order to end the instance:
+
+{table(("", "s"), rows)}"""
 
 
 def _starts(results: dict[str, Any]) -> str:

@@ -31,6 +31,7 @@ def test_all_aims_are_met_by_numbers_that_meet_them():
         ("own share of a join, cold", lambda r: r["cold"].update(join=cost(ownSeconds=3.0))),
         ("own share of a join, warm", lambda r: r["sizes"]["1"].update(join=cost(ownSeconds=4.0))),
         ("calls of a drain", lambda r: r["sizes"]["50"]["drain"]["calls"][-1].update(questions=10)),
+        ("under store of 1.7 MB/s", lambda r: r["slowStore"].update(ratio=1.6)),
         ("Cold start", lambda r: r["coldStarts"]["label-node"].update(ratio=1.6)),
         ("the slowest answer", lambda r: r["choosing"].update(coldSeconds=1.01)),
         ("nodes and 10,000 volumes", lambda r: r["drift"].update(elapsedMillis=10_001)),

@@ -68,6 +68,18 @@ impl World {
         self.write_bytes(path, write_type, host, 64 << 20).await
     }
 
+    /// Writes a file of 64 blocks that only the cache has, each on any worker in service.
+    pub(crate) async fn write_spread(&self, path: &str) {
+        let (bytes, block_bytes) = ((4 << 20).to_string(), (64 << 10).to_string());
+        let query = [
+            ("path", path),
+            ("writeType", WriteType::MustCache.name()),
+            ("bytes", &bytes),
+            ("blockBytes", &block_bytes),
+        ];
+        self.files(Method::POST, "/files", &query).await;
+    }
+
     async fn write_bytes(&self, path: &str, write_type: WriteType, host: &str, bytes: u32) -> Content {
         // Another content for each path, so that a file that was mixed up with another is noticed.
         let seed = path

@@ -205,6 +205,16 @@ impl World {
         .await;
     }
 
+    /// The kubelet of a node neither speaks nor hears any more; its containers run on.
+    pub(crate) async fn freeze(&self, instance: &str) {
+        self.ask(
+            Method::POST,
+            &format!("{}/nodes/{instance}/freeze", self.endpoints.nodes_control),
+            &[],
+        )
+        .await;
+    }
+
     /// EC2 or AWS Health warns of instances: `spot`, after so many seconds of which they are gone, `rebalance` or
     /// `health`.
     pub(crate) async fn warn(&self, kind: &str, instances: &[&str], after_seconds: u64) {

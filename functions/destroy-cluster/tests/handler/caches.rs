@@ -1,12 +1,12 @@
 //! The caches of the small world.
 
-use std::collections::BTreeMap;
-
 use tidegate_domain::cache::{
-    FileState, UnderStores, Worker, WorkerFile, WorkerFilePage, WorkerLoad, WorkerState,
+    Block, FileState, HeldBlock, Stores, Worker, WorkerFile, WorkerFilePage, WorkerLoad, WorkerState,
 };
 use tidegate_domain::error::{Error, ErrorName, Result};
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, WorkerReport};
+use tidegate_domain::ports::{
+    CacheMaster, CacheWorker, Changed, Copied, CopyTargets, CopyWish, WorkerReport,
+};
 
 use crate::world::{File, ONE, World};
 
@@ -40,12 +40,6 @@ impl WorkerReport for World {
     }
 }
 
-impl UnderStores for World {
-    async fn mounts(&self) -> Result<BTreeMap<String, bool>> {
-        Ok([("/".to_owned(), false)].into())
-    }
-}
-
 impl CacheMaster for World {
     async fn worker(&self, _: &str) -> Result<Option<Worker>> {
         panic!("not asked for")
@@ -59,19 +53,31 @@ impl CacheMaster for World {
         let state = self.0.borrow();
         Ok(state.files.get(path).map(|file| {
             let live = |host: &&&str| state.workers.get(**host) == Some(&WorkerState::Live);
+            let block = |(id, hosts): (i64, &Vec<&str>)| Block {
+                id,
+                bytes: 10,
+                hosts: hosts.iter().filter(live).map(ToString::to_string).collect(),
+                known: true,
+            };
             FileState {
                 path: path.to_owned(),
-                length: 10,
+                length: file.blocks.len() as u64 * 10,
                 completed: file.completed,
                 persisted: file.persisted,
+                persisting: false,
                 folder: false,
-                block_hosts: vec![file.hosts.iter().filter(live).map(ToString::to_string).collect()],
+                blocks: (1..).zip(&file.blocks).map(block).collect(),
+                modified_at: file.completed_at,
             }
         }))
     }
 
-    async fn persistence_blacklist(&self) -> Result<Vec<String>> {
-        Ok(vec!["_temporary".into()])
+    async fn stores(&self) -> Result<Stores> {
+        Ok(Stores {
+            blacklist: vec!["_temporary".into()],
+            mounts: [("/".to_owned(), false)].into(),
+            stalled: false,
+        })
     }
 
     async fn persist(&self, path: &str) -> Result<Changed> {
@@ -83,7 +89,7 @@ impl CacheMaster for World {
         Ok(Changed::Done)
     }
 
-    async fn copy(&self, _: &str, _: &Worker) -> Result<Changed> {
+    async fn copy(&self, _: &CopyWish<'_>, _: &impl CopyTargets) -> Result<Copied> {
         panic!("there is no other worker to copy to")
     }
 
@@ -91,7 +97,8 @@ impl CacheMaster for World {
         let mut state = self.0.borrow_mut();
         if let Some(path) = state.races.take() {
             let file = File {
-                hosts: vec![ONE],
+                blocks: vec![vec![ONE]],
+                completed_at: state.now,
                 persisted: false,
                 completed: true,
                 asked: false,
@@ -111,15 +118,23 @@ impl CacheMaster for World {
 impl CacheWorker for World {
     async fn files(&self, worker: &Worker, _: u64, _: u32) -> Result<Option<WorkerFilePage>> {
         let state = self.0.borrow();
-        let held = state
+        let held = |file: &File| -> Vec<_> {
+            let blocks = (1..).zip(&file.blocks);
+            blocks
+                .filter(|(_, hosts)| hosts.contains(&worker.host.as_str()))
+                .map(|(id, _)| HeldBlock { id, bytes: 10 })
+                .collect()
+        };
+        let files: Vec<_> = state
             .files
             .iter()
-            .filter(|(_, file)| file.hosts.contains(&worker.host.as_str()));
-        let files: Vec<_> = held
             .map(|(path, file)| WorkerFile {
                 path: path.clone(),
                 persisted: file.persisted,
+                pinned: false,
+                blocks: held(file),
             })
+            .filter(|file| !file.blocks.is_empty())
             .collect();
         Ok(Some(WorkerFilePage {
             total: files.len() as u64,

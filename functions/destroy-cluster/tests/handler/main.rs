@@ -209,6 +209,47 @@ async fn with_its_loss_accepted_the_rest_is_saved_and_the_loss_is_listed() {
 }
 
 #[tokio::test]
+async fn a_file_that_was_broken_before_is_named_and_goes() {
+    let world = World::default();
+    world.write_blocks("/spread", &[&[ONE], &[], &[OTHER]]);
+    world.write_blocks("/job/_temporary/spread", &[&[], &[OTHER]]);
+    let foreseen = plan(&world, json!({"cluster": "prod", "confirm": "prod"})).await;
+    assert_eq!(foreseen["outcome"], "foreseen", "{foreseen:#}");
+    assert_eq!(foreseen["plan"]["broken"], json!({"files": 2, "bytes": 50}));
+    assert_eq!(foreseen["plan"]["lost"], json!({"files": 0, "bytes": 0}));
+
+    let answer = empty(&world).await;
+    assert_eq!(answer["outcome"], "emptied", "{answer:#}");
+    assert_eq!(
+        (&answer["filesBroken"], &answer["filesLost"]),
+        (&json!(2), &json!(0))
+    );
+    assert_eq!(
+        answer["brokenFiles"][0],
+        "/spread (30 bytes: 1 of its 3 blocks on no worker in service and in no under store)"
+    );
+}
+
+#[tokio::test]
+async fn a_block_on_a_worker_out_of_service_is_not_taken_for_lost() {
+    let world = World::default();
+    world.write_blocks("/spread", &[&[ONE], &[OTHER]]);
+    world
+        .0
+        .borrow_mut()
+        .workers
+        .insert(OTHER, WorkerState::Decommissioned);
+    let answer = world.until_done("empty", json!({}), 3).await;
+    assert_eq!(answer["outcome"], "waiting", "{answer:#}");
+    assert!(!world.did("decommission"), "{:?}", world.0.borrow().did);
+    world.0.borrow_mut().workers.insert(OTHER, WorkerState::Live);
+    let answer = empty(&world).await;
+    assert_eq!(answer["outcome"], "emptied", "{answer:#}");
+    assert!(world.0.borrow().files["/spread"].persisted);
+    assert_eq!(answer["filesBroken"], 0);
+}
+
+#[tokio::test]
 async fn a_store_that_refuses_is_waited_for_and_nothing_goes() {
     let world = World::default();
     world.write("/table/part-0", &[ONE]);

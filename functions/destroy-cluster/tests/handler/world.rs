@@ -25,7 +25,9 @@ pub(crate) const OTHER: &str = "10.0.1.8";
 /// A file in the caches.
 #[derive(Clone, Debug)]
 pub(crate) struct File {
-    pub(crate) hosts: Vec<&'static str>,
+    /// For each of its blocks of 10 bytes, the hosts that hold it.
+    pub(crate) blocks: Vec<Vec<&'static str>>,
+    pub(crate) completed_at: Timestamp,
     pub(crate) persisted: bool,
     pub(crate) completed: bool,
     pub(crate) asked: bool,
@@ -200,8 +202,14 @@ pub(crate) fn volume(name: &str, handle: Option<&str>) -> HeldVolume {
 
 impl World {
     pub(crate) fn write(&self, path: &str, hosts: &[&'static str]) {
+        self.write_blocks(path, &[hosts]);
+    }
+
+    /// Writes a file an hour ago, of which each block is on those hosts now.
+    pub(crate) fn write_blocks(&self, path: &str, blocks: &[&[&'static str]]) {
         let file = File {
-            hosts: hosts.to_vec(),
+            blocks: blocks.iter().map(|hosts| hosts.to_vec()).collect(),
+            completed_at: began() - SignedDuration::from_hours(1),
             persisted: false,
             completed: true,
             asked: false,

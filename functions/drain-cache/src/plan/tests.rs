@@ -46,13 +46,13 @@ async fn the_rate_of_a_drain_times_the_plan_of_the_next() {
 }
 
 #[tokio::test]
-async fn an_under_store_that_takes_no_writes_is_in_the_way_and_its_files_would_be_lost() {
+async fn files_of_a_read_only_store_need_another_worker() {
     let world = World::with_files(MB, files(2, 5));
     world.read_only.set(true);
     let answer = plan(&world).await;
     assert_eq!(answer["lost"], json!({ "files": 2, "bytes": 10 }));
     let way = answer["inTheWay"][0].as_str().expect("something");
-    assert!(way.contains("no under store"), "{way}");
+    assert!(way.contains("no other worker is in service"), "{way}");
 }
 
 #[tokio::test]

@@ -7,10 +7,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 use tidegate_domain::cache::{
-    FileState, IdleWait, MOST_PENDING, Worker, WorkerFile, WorkerFilePage, WorkerLoad, WorkerState,
+    Block, FileState, IdleWait, MOST_PENDING, Stores, Worker, WorkerFile, WorkerFilePage, WorkerLoad,
+    WorkerState,
 };
 use tidegate_domain::error::{Error, ErrorName, Result};
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock};
+use tidegate_domain::ports::{
+    CacheMaster, CacheWorker, Changed, Clock, Copied, CopyTargets, CopyWish, Target,
+};
 use tidegate_lambda::Call;
 
 use super::Passed;
@@ -79,13 +82,23 @@ impl CacheMaster for &Alluxio {
             length: 1,
             completed: true,
             persisted: self.saved.borrow()[Alluxio::number(path)],
+            persisting: self.queue.borrow().contains(&Alluxio::number(path)),
             folder: false,
-            block_hosts: vec![vec![HERE.to_owned()]],
+            blocks: vec![Block {
+                id: 1,
+                bytes: 1,
+                hosts: vec![HERE.to_owned()],
+                known: true,
+            }],
+            ..FileState::default()
         }))
     }
 
-    async fn persistence_blacklist(&self) -> Result<Vec<String>> {
-        Ok(Vec::new())
+    async fn stores(&self) -> Result<Stores> {
+        Ok(Stores {
+            mounts: [("/".to_owned(), false)].into(),
+            ..Stores::default()
+        })
     }
 
     async fn persist(&self, path: &str) -> Result<Changed> {
@@ -97,11 +110,17 @@ impl CacheMaster for &Alluxio {
         Ok(Changed::Done)
     }
 
-    async fn copy(&self, _: &str, _: &Worker) -> Result<Changed> {
+    async fn copy(&self, _: &CopyWish<'_>, _: &impl CopyTargets) -> Result<Copied> {
         not_asked()
     }
 
     async fn decommission(&self, _: &Worker) -> Result<Changed> {
+        not_asked()
+    }
+}
+
+impl CopyTargets for &Alluxio {
+    async fn claim(&self, _: &Worker, _: bool, _: &CopyWish<'_>) -> Result<Target> {
         not_asked()
     }
 }
@@ -115,6 +134,7 @@ impl CacheWorker for &Alluxio {
             .map(|number| WorkerFile {
                 path: format!("/file-{number}"),
                 persisted: saved[number],
+                ..WorkerFile::default()
             })
             .collect();
         Ok(Some(WorkerFilePage {
@@ -173,7 +193,7 @@ async fn pass(alluxio: &Alluxio, seconds: i64) -> (Passed, Session) {
         "deadline": "1970-01-01T01:00:00Z",
     });
     let function = DrainCache {
-        cluster: (),
+        cluster: alluxio,
         master: alluxio,
         workers: alluxio,
         clock: alluxio,
@@ -192,7 +212,11 @@ async fn pass(alluxio: &Alluxio, seconds: i64) -> (Passed, Session) {
         facts: Facts::default(),
         looks: Vec::new(),
         looked_again: false,
+        nodeless: false,
+        absences: 0,
+        without_target: false,
         ends: Timestamp::constant(alluxio.now.get() + seconds, 0),
+        closes: Timestamp::constant(alluxio.now.get() + seconds + 6, 0),
     };
     let passed = function.pass(&mut session, &worker()).await.expect("a pass");
     (passed, session)

@@ -1,11 +1,17 @@
 //! The master's messages as the domain's types.
 
-use tidegate_domain::cache::{FileState, Worker, WorkerState};
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use tidegate_domain::cache::{Block, FileState, Worker, WorkerState};
 use tidegate_domain::error::{Error, ErrorName, Result};
 
-use crate::proto::WorkerNetAddress;
 use crate::proto::block::WorkerInfo;
 use crate::proto::file::FileInfo;
+use crate::proto::{BlockInfo, WorkerNetAddress};
+
+/// `BlockId.getMaxSequenceNumber`: the 24 bits of a block's number within its file.
+const HIGHEST_BLOCK_NUMBER: i64 = 0xff_ffff;
 
 /// `alluxio.master.WorkerState`, and the words of versions up to 2.9.3.
 fn state(word: &str) -> Option<WorkerState> {
@@ -42,27 +48,75 @@ pub(crate) fn worker(info: &WorkerInfo) -> Result<Worker> {
 }
 
 pub(crate) fn file(info: FileInfo) -> FileState {
-    let block_hosts = info
-        .file_block_infos
-        .into_iter()
-        .map(|block| {
-            let locations = block.block_info.unwrap_or_default().locations;
-            locations
-                .into_iter()
-                .filter_map(|at| at.worker_address?.host)
-                .collect()
-        })
-        .collect();
+    let length = count(info.length());
     FileState {
-        length: count(info.length.unwrap_or_default()),
-        completed: info.completed.unwrap_or_default(),
-        persisted: info.persisted.unwrap_or_default()
-            || info.persistence_state.as_deref() == Some("PERSISTED"),
-        folder: info.folder.unwrap_or_default(),
-        // -1 where it is unlimited, which a minimum never is.
+        length,
+        completed: info.completed(),
+        persisted: info.persisted() || info.persistence_state() == "PERSISTED",
+        persisting: info.persistence_state() == "TO_BE_PERSISTED",
+        folder: info.folder(),
+        blocks: blocks(&info, length),
+        modified_at: Timestamp::from_millisecond(info.last_modification_time_ms()).unwrap_or_default(),
         path: info.path.unwrap_or_default(),
-        block_hosts,
     }
+}
+
+/// The blocks that the file consists of, whether or not the master still knows each: it leaves those out of
+/// `fileBlockInfos` whose metadata is gone.
+fn blocks(info: &FileInfo, length: u64) -> Vec<Block> {
+    let known: HashMap<_, _> = info
+        .file_block_infos
+        .iter()
+        .filter_map(|block| block.block_info.as_ref())
+        .map(|block| (block.block_id(), block))
+        .collect();
+    let size = count(info.block_size_bytes());
+    let asked_for = if info.completed() && size > 0 {
+        length.div_ceil(size)
+    } else {
+        0
+    };
+    let mut ids = info.block_ids.clone();
+    if ids.is_empty() {
+        // A master that does not tell them tells the blocks that it knows.
+        ids.extend(
+            info.file_block_infos
+                .iter()
+                .filter_map(|block| block.block_info.as_ref()?.block_id),
+        );
+    }
+    // A block's id is its file's container with the block's number, and a file's id is its container with the highest.
+    let container = info.file_id() & !HIGHEST_BLOCK_NUMBER;
+    let last = i64::try_from(asked_for)
+        .unwrap_or(HIGHEST_BLOCK_NUMBER)
+        .min(HIGHEST_BLOCK_NUMBER);
+    let counted = i64::try_from(ids.len()).unwrap_or(HIGHEST_BLOCK_NUMBER);
+    ids.extend((counted..last).map(|number| container | number));
+    let places = (0_u64..).map(|number| length.saturating_sub(number * size).min(size));
+    ids.into_iter()
+        .zip(places)
+        .map(|(id, bytes)| match known.get(&id) {
+            Some(block) => Block {
+                id,
+                bytes: count(block.length()),
+                hosts: hosts(block),
+                known: true,
+            },
+            None => Block {
+                id,
+                bytes,
+                hosts: Vec::new(),
+                known: false,
+            },
+        })
+        .collect()
+}
+
+fn hosts(block: &BlockInfo) -> Vec<String> {
+    let locations = block.locations.iter();
+    locations
+        .filter_map(|at| at.worker_address.as_ref()?.host.clone())
+        .collect()
 }
 
 /// The pod's address where the worker runs in a network of its own.
@@ -153,34 +207,103 @@ mod tests {
         );
     }
 
-    #[test]
-    fn a_file_tells_where_each_of_its_blocks_is() {
-        let block = |hosts: &[&str]| FileBlockInfo {
+    fn info_of(blocks: &[(i64, &[&str])]) -> FileInfo {
+        let block = |(id, hosts): &(i64, &[&str])| FileBlockInfo {
             block_info: Some(BlockInfo {
+                block_id: Some(*id),
+                length: Some(5),
                 locations: hosts
                     .iter()
                     .map(|host| BlockLocation {
                         worker_address: Some(address(host)),
                     })
                     .collect(),
-                ..BlockInfo::default()
             }),
         };
-        let state = file(FileInfo {
+        FileInfo {
+            file_id: Some(0x1ff_ffff),
             path: Some("/a".into()),
             length: Some(12),
+            block_size_bytes: Some(5),
             completed: Some(true),
-            file_block_infos: vec![block(&["10.0.0.7", "10.0.0.8"]), block(&[])],
+            block_ids: vec![0x100_0000, 0x100_0001, 0x100_0002],
+            file_block_infos: blocks.iter().map(block).collect(),
+            last_modification_time_ms: Some(1_500),
             ..FileInfo::default()
-        });
-        assert_eq!(
-            state.block_hosts,
-            [vec!["10.0.0.7".to_owned(), "10.0.0.8".to_owned()], vec![]]
-        );
+        }
+    }
+
+    /// Id, bytes, how many hosts, and whether the master knows it.
+    fn seen(info: FileInfo) -> Vec<(i64, u64, usize, bool)> {
+        let blocks = file(info).blocks.into_iter();
+        blocks
+            .map(|block| (block.id, block.bytes, block.hosts.len(), block.known))
+            .collect()
+    }
+
+    #[test]
+    fn a_file_tells_where_each_of_its_blocks_is() {
+        let state = file(info_of(&[
+            (0x100_0000, &["10.0.0.7", "10.0.0.8"]),
+            (0x100_0001, &[]),
+            (0x100_0002, &["10.0.0.8"]),
+        ]));
+        assert_eq!(state.blocks[0].hosts, ["10.0.0.7", "10.0.0.8"]);
+        assert!(state.blocks[1].hosts.is_empty() && state.blocks[1].known);
         assert_eq!(
             (state.length, state.completed, state.persisted),
             (12, true, false)
         );
+        assert_eq!(state.modified_at.as_millisecond(), 1_500);
+    }
+
+    #[test]
+    fn a_block_without_metadata_is_still_the_files() {
+        let dropped = info_of(&[(0x100_0000, &["a"]), (0x100_0002, &["a"])]);
+        assert_eq!(
+            seen(dropped),
+            [
+                (0x100_0000, 5, 1, true),
+                (0x100_0001, 5, 0, false),
+                (0x100_0002, 5, 1, true)
+            ]
+        );
+        let all = info_of(&[]);
+        assert_eq!(
+            seen(all),
+            [
+                (0x100_0000, 5, 0, false),
+                (0x100_0001, 5, 0, false),
+                (0x100_0002, 2, 0, false)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_short_list_is_as_long_as_the_length_asks_for() {
+        let short = FileInfo {
+            block_ids: vec![0x100_0000],
+            ..info_of(&[(0x100_0000, &["a"])])
+        };
+        assert_eq!(
+            seen(short),
+            [
+                (0x100_0000, 5, 1, true),
+                (0x100_0001, 5, 0, false),
+                (0x100_0002, 2, 0, false)
+            ]
+        );
+    }
+
+    #[test]
+    fn an_open_file_has_the_blocks_that_were_begun() {
+        let open = FileInfo {
+            completed: Some(false),
+            length: Some(0),
+            block_ids: vec![0x100_0000, 0x100_0001],
+            ..info_of(&[(0x100_0000, &["a"])])
+        };
+        assert_eq!(seen(open), [(0x100_0000, 5, 1, true), (0x100_0001, 0, 0, false)]);
     }
 
     #[test]
@@ -195,6 +318,21 @@ mod tests {
         assert!(state("PERSISTED"));
         for word in ["TO_BE_PERSISTED", "NOT_PERSISTED", "LOST", ""] {
             assert!(!state(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_to_be_persisted_is_under_way() {
+        let persisting = |word: &str| {
+            file(FileInfo {
+                persistence_state: Some(word.to_owned()),
+                ..FileInfo::default()
+            })
+            .persisting
+        };
+        assert!(persisting("TO_BE_PERSISTED"));
+        for word in ["PERSISTED", "NOT_PERSISTED", "LOST", ""] {
+            assert!(!persisting(word), "{word}");
         }
     }
 }

@@ -21,6 +21,8 @@ pub(crate) enum Failure {
     },
     /// Nobody says where the servers are. The error has its name already.
     Lookup(Error),
+    /// Another neighbour did not do what it was asked. The error has its name already.
+    Neighbour(Error),
     /// The server does not let us in.
     Login {
         /// In words, with its `host:port`.
@@ -63,6 +65,7 @@ impl Failure {
     pub(crate) fn is_unreachable(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Lookup(_) => true,
+            Self::Neighbour(_) => false,
             Self::Login { status, .. } | Self::Call { status, .. } => is_away(status),
         }
     }
@@ -82,7 +85,7 @@ impl Failure {
                     .collect();
                 unavailable(format!("{wanted}: {}", said.join("; ")))
             }
-            Self::Lookup(error) => error,
+            Self::Lookup(error) | Self::Neighbour(error) => error,
             Self::Login { server, status } => classify_login(&server, &status, user),
             Self::Call { server, status } => classify_call(&server, &status, what, user),
         }

@@ -3,17 +3,17 @@
 use std::rc::Rc;
 
 use futures::FutureExt;
-use tidegate_domain::cache::{FileState, Worker};
+use tidegate_domain::cache::{FileState, Holder, Stores, Worker};
 use tidegate_domain::error::{Error, ErrorName, Result};
 use tidegate_domain::names;
-use tidegate_domain::ports::{CacheMaster, Changed, MasterPlaces};
+use tidegate_domain::ports::{CacheMaster, Changed, Copied, CopyTargets, CopyWish, MasterPlaces};
 use tokio::sync::Mutex;
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
 
 use crate::connection::{Connection, Lookup, Role, Session};
 use crate::convert;
-use crate::copies::{Copies, Targets, missing_without};
+use crate::copies::{Copies, Targets};
 use crate::error::Failure;
 use crate::login::Login;
 use crate::proto::block::block_master_client_service_client::BlockMasterClientServiceClient;
@@ -185,6 +185,30 @@ impl AlluxioMaster {
         }
     }
 
+    /// As the primary is configured now. It goes by what it was started with; both differ only if somebody changed
+    /// the property while it ran.
+    async fn blacklist(&self) -> Result<Vec<String>> {
+        let answer = self
+            .connection
+            .call(async |session| {
+                let request = GetConfigurationPOptions {
+                    ignore_path_conf: Some(true),
+                };
+                MetaMasterConfigurationServiceClient::new(session.channel.clone())
+                    .get_configuration(session.request(request))
+                    .await
+            })
+            .await
+            .map_err(|failure| self.error(failure, "tell its configuration"))?;
+        let properties = answer.cluster_configs;
+        let blacklist = properties
+            .iter()
+            .find(|property| property.name() == "alluxio.master.persistence.blacklist");
+        Ok(blacklist
+            .map(|property| substrings(property.value()))
+            .unwrap_or_default())
+    }
+
     /// The workers that may take copies: a list as long as the cluster is large, so it is kept for some seconds.
     async fn targets(&self) -> Result<Targets> {
         let mut known = self.targets.lock().await;
@@ -219,31 +243,19 @@ impl CacheMaster for AlluxioMaster {
     /// What the master knows, and nothing else: it neither looks into the under store nor takes the look for a use
     /// of the file. So a file that was only ever in the under store is none.
     async fn file(&self, path: &str) -> Result<Option<FileState>> {
-        Ok(self.status(path).await?.map(convert::file))
+        let file = self.status(path).await?.map(convert::file);
+        if let Some(file) = &file {
+            self.copies.saw(file);
+        }
+        Ok(file)
     }
 
-    /// As the primary is configured now. It goes by what it was started with; both differ only if somebody changed
-    /// the property while it ran.
-    async fn persistence_blacklist(&self) -> Result<Vec<String>> {
-        let answer = self
-            .connection
-            .call(async |session| {
-                let request = GetConfigurationPOptions {
-                    ignore_path_conf: Some(true),
-                };
-                MetaMasterConfigurationServiceClient::new(session.channel.clone())
-                    .get_configuration(session.request(request))
-                    .await
-            })
-            .await
-            .map_err(|failure| self.error(failure, "tell its configuration"))?;
-        let properties = answer.cluster_configs;
-        let blacklist = properties
-            .iter()
-            .find(|property| property.name() == "alluxio.master.persistence.blacklist");
-        Ok(blacklist
-            .map(|property| substrings(property.value()))
-            .unwrap_or_default())
+    async fn stores(&self) -> Result<Stores> {
+        Ok(Stores {
+            blacklist: self.blacklist().await?,
+            mounts: self.mounts().await?,
+            stalled: false,
+        })
     }
 
     /// `Done` means accepted: the job service writes it later, or never where the path is blacklisted.
@@ -273,27 +285,23 @@ impl CacheMaster for AlluxioMaster {
         }
     }
 
-    /// A copy is like any other cached block: nothing pins it. `AlluxioUnavailable` where three workers in a row do
-    /// not answer on their RPC port, which must be open to the caller on every worker.
-    async fn copy(&self, path: &str, from: &Worker) -> Result<Changed> {
-        let Some(info) = self.status(path).await? else {
-            return Ok(Changed::Gone);
+    /// A copy is like any other cached block: nothing pins it.
+    ///
+    /// Two ports of every other worker must be open to the caller: RPC, which takes the wish, and web, which tells what is
+    /// free. Where nothing is, blocks of persisted files are taken off a worker by `RemoveBlock`; `Free` would take the
+    /// file's blocks off every worker.
+    async fn copy(&self, wish: &CopyWish<'_>, targets: &impl CopyTargets) -> Result<Copied> {
+        let Some(file) = self.file(wish.path).await? else {
+            return Ok(Copied::Nothing);
         };
-        if !info.completed() {
-            return Ok(Changed::Conflict);
-        }
-        let blocks = missing_without(&info, &from.host);
+        let blocks = Holder::of(wish.from, wish.listed).only_here(&file);
         if blocks.is_empty() {
-            return Ok(Changed::Done);
+            return Ok(Copied::Nothing);
         }
-        let mut targets = self.targets().await?;
-        let asked = self.copies.ask(&blocks, from, &mut targets).await;
-        *self.targets.lock().await = Some(targets);
-        match asked {
-            Ok(true) => Ok(Changed::Done),
-            Ok(false) => Ok(Changed::Conflict),
-            Err(failure) => Err(self.error(failure, &format!("copy {path}"))),
-        }
+        let mut workers = self.targets().await?;
+        let asked = self.copies.ask(&blocks, wish, &mut workers, targets).await;
+        *self.targets.lock().await = Some(workers);
+        asked.map_err(|failure| self.error(failure, &format!("copy {}", wish.path)))
     }
 
     /// `Gone`: the master knows no such worker. `Conflict`: it is registering just now.

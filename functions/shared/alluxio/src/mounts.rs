@@ -1,15 +1,15 @@
-//! What is mounted where, for the plan of a drain.
+//! What is mounted where.
 
 use std::collections::BTreeMap;
 
-use tidegate_domain::cache::UnderStores;
 use tidegate_domain::error::Result;
 
 use crate::master::AlluxioMaster;
 use crate::proto::file::GetMountTablePRequest;
 
-impl UnderStores for AlluxioMaster {
-    async fn mounts(&self) -> Result<BTreeMap<String, bool>> {
+impl AlluxioMaster {
+    /// The mount points, and whether each is read-only.
+    pub(crate) async fn mounts(&self) -> Result<BTreeMap<String, bool>> {
         let answer = self
             .file_system(async |mut client, session| {
                 // Without asking the stores themselves, any of which may be slow.

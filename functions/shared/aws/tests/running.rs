@@ -5,7 +5,7 @@ mod endpoint;
 use endpoint::{Answer, Endpoint};
 use tidegate_aws::RunningExecutions;
 use tidegate_domain::error::{ErrorName, Result};
-use tidegate_domain::ports::Executions;
+use tidegate_domain::ports::{Executions, Run};
 
 const ARN: &str = "arn:aws:states:us-west-2:123456789012:execution:tidegate-node-drain:e-1";
 
@@ -47,6 +47,25 @@ async fn an_execution_runs_until_it_has_ended() {
         ("ABORTED", false),
     ] {
         assert_eq!(running(described(status)).await, Ok(runs), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn an_execution_that_succeeded_tells_its_outcome() {
+    for (output, run) in [
+        (
+            r#"{\"outcome\":\"drained\",\"seen\":{}}"#,
+            Run::Succeeded("drained".into()),
+        ),
+        ("[]", Run::Over),
+        ("", Run::Over),
+    ] {
+        let answer = Answer::ok(&format!(
+            r#"{{"executionArn":"{ARN}","stateMachineArn":"m","startDate":1,"status":"SUCCEEDED","output":"{output}"}}"#
+        ));
+        let endpoint = Endpoint::with([answer]);
+        let found = RunningExecutions::new(&endpoint.configuration()).run(ARN).await;
+        assert_eq!(found, Ok(run), "{output}");
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, ErrorName, Result};
 use crate::names;
 use crate::node::{Node, NodeChange};
-use crate::ports::Executions;
+use crate::ports::{Executions, Run};
 use crate::resolve::Direction;
 use crate::subject::Hook;
 
@@ -165,6 +165,23 @@ pub fn decide(mine: Claim, other: Option<&Claim>, other_runs: bool) -> Decision 
         Direction::Drain => "drains",
     };
     Decision::GiveWay(format!("execution {} {does} this node already", other.execution))
+}
+
+/// Why an execution about an instance that ends has nothing left to do: the drain whose claim stands on the node has come
+/// to its good end. The end of an instance is announced by its terminate action, and by each change of its state.
+///
+/// `ends` says that the instance ends, whatever this execution does; `run` is that of [`Claim::rival`].
+#[must_use]
+pub fn drained_before(mine: &Claim, other: Option<&Claim>, run: &Run, ends: bool) -> Option<String> {
+    let other =
+        other.filter(|other| other.direction == Direction::Drain && mine.direction == Direction::Drain)?;
+    let drained = matches!(run, Run::Succeeded(outcome) if outcome == "drained");
+    (ends && mine.hook.is_none() && drained).then(|| {
+        format!(
+            "execution {} has drained this node, and the instance ends",
+            other.execution
+        )
+    })
 }
 
 /// Why an execution that had a node has it no longer; none where it has. Its hook, its deadline and whether the instance
@@ -485,6 +502,27 @@ mod tests {
             assert_eq!(Claim::on(&node), None, "{text}");
             assert_eq!(taken_over(&node, "mine", Direction::Drain), None, "{text}");
         }
+    }
+
+    #[test]
+    fn the_end_of_a_drained_instance_is_nobodys_work() {
+        let (mine, done) = (drain("terminated", 3_600), drain("terminate-action", 3_600));
+        let drained = Run::Succeeded("drained".into());
+        let reason = drained_before(&mine, Some(&done), &drained, true).expect("nothing to do");
+        assert!(reason.contains(&done.execution), "{reason}");
+        for run in [Run::Running, Run::Over, Run::Succeeded("retained".into())] {
+            assert_eq!(drained_before(&mine, Some(&done), &run, true), None, "{run:?}");
+        }
+        assert_eq!(
+            drained_before(&mine, Some(&done), &drained, false),
+            None,
+            "it goes on"
+        );
+        assert_eq!(drained_before(&mine, None, &drained, true), None);
+        let waited_for = with_hook(mine.clone());
+        assert_eq!(drained_before(&waited_for, Some(&done), &drained, true), None);
+        let joined = claim("launch-action", Direction::Join, 1_800);
+        assert_eq!(drained_before(&mine, Some(&joined), &drained, true), None);
     }
 
     #[test]

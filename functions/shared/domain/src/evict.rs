@@ -214,13 +214,7 @@ pub fn cordon(node: &Node, now: Timestamp) -> Option<NodeChange> {
             .annotations
             .insert(names::DRAIN_SINCE_ANNOTATION, Some(now.to_string()));
         change.hold_scale_down(node);
-        // One that never joined, as its cache is in memory, is found by the steps after this one as all others are.
-        if !node.labels.contains_key(names::INSTANCE_ID_LABEL) {
-            let instance = node.instance().map(ToOwned::to_owned);
-            change
-                .labels
-                .extend(instance.map(|id| (names::INSTANCE_ID_LABEL, Some(id))));
-        }
+        change.name_instance(node);
     }
     Some(change)
 }
@@ -529,6 +523,26 @@ mod tests {
         node.labels
             .insert(names::INSTANCE_ID_LABEL.into(), "i-0123456789abcdef0".into());
         assert_eq!(cordon(&node, at(7)).expect("to cordon").labels, [].into());
+    }
+
+    #[test]
+    fn a_drain_puts_the_label_of_another_instance_right() {
+        let right = "i-0123456789abcdef0";
+        for wrong in [
+            "i-0fedcba9876543210",
+            "I-0123456789ABCDEF0",
+            "i-0123456789abcdef0_",
+            "",
+        ] {
+            let node = Node {
+                provider_id: format!("aws:///us-west-2a/{right}"),
+                labels: [(names::INSTANCE_ID_LABEL.to_owned(), wrong.to_owned())].into(),
+                ..Node::default()
+            };
+            let change = cordon(&node, at(7)).expect("to cordon");
+            let id = Some(right.to_owned());
+            assert_eq!(change.labels, [(names::INSTANCE_ID_LABEL, id)].into(), "{wrong}");
+        }
     }
 
     #[test]

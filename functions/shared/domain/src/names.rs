@@ -22,6 +22,8 @@ pub const MEMORY_WORKER_LABEL: &str = "alluxio-memory-worker";
 pub const DRAIN_SINCE_ANNOTATION: &str = "tidegate.dev/drain-since";
 /// When the node's worker was last decommissioned (RFC 3339): the wait for idle clients counts from here.
 pub const DECOMMISSIONED_AT_ANNOTATION: &str = "tidegate.dev/decommissioned-at";
+/// From which host's worker the node's worker takes copies now, and until when (RFC 3339), with a space between.
+pub const TAKES_COPIES_ANNOTATION: &str = "tidegate.dev/takes-copies";
 /// Which execution works on the node: JSON with its ARN under `execution`.
 pub const EXECUTION_ANNOTATION: &str = "tidegate.dev/execution";
 /// Keeps everything off a node until its cache is ready. Cluster Autoscaler knows the prefix and does not take

@@ -105,6 +105,17 @@ pub struct NodeChange {
 }
 
 impl NodeChange {
+    /// Puts [`names::INSTANCE_ID_LABEL`] right where it is missing, as on a node whose cache is in memory, or names another
+    /// instance than the node's provider id.
+    pub fn name_instance(&mut self, node: &Node) {
+        if let Some(instance) = node.instance()
+            && !node.has_label(names::INSTANCE_ID_LABEL, instance)
+        {
+            self.labels
+                .insert(names::INSTANCE_ID_LABEL, Some(instance.to_owned()));
+        }
+    }
+
     /// From now on Cluster Autoscaler leaves the node alone, unless somebody has told it so before.
     ///
     /// Its scale-down is over with the first `TerminateInstanceInAutoScalingGroup`, which starts the drain. It names the
@@ -163,6 +174,10 @@ pub struct Pod {
     pub start_time: Option<Timestamp>,
     /// `spec.terminationGracePeriodSeconds`.
     pub grace_period_seconds: u32,
+    /// `status.hostIP`: the address of its node, under which a worker registers.
+    pub host_ip: Option<String>,
+    /// Whether one of its containers runs, or has run.
+    pub has_run: bool,
     /// Why it does not run, where a container says so (`CrashLoopBackOff: ...`, `Unschedulable: ...`).
     pub trouble: Option<String>,
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::cache::{FileState, Worker, WorkerFilePage, WorkerLoad};
+use crate::cache::{FileState, HeldBlock, Stores, Worker, WorkerFilePage, WorkerLoad};
 use crate::disks::Disk;
 use crate::error::Result;
 use crate::node::{ClaimRef, Node, NodeChange, Pod, Volume, VolumeClaim};
@@ -39,6 +39,12 @@ pub struct Ec2Instance {
     pub zone: String,
     /// `InstanceType`.
     pub instance_type: String,
+    /// `PrivateDnsName`; an instance that has terminated has none.
+    pub private_dns_name: Option<String>,
+    /// `PrivateIpAddress`; an instance that has terminated has none.
+    pub private_address: Option<String>,
+    /// `Ipv6Address` of its primary network interface.
+    pub ipv6_address: Option<String>,
 }
 
 impl Ec2Instance {
@@ -76,10 +82,25 @@ pub trait AutoScaling {
     async fn retains(&self, group: &str) -> Result<bool>;
 }
 
+/// Where an execution stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Run {
+    /// It runs.
+    Running,
+    /// It succeeded, with that outcome in its output.
+    Succeeded(String),
+    /// It ended in another way, or Step Functions knows none of that ARN (any more).
+    Over,
+}
+
 /// Step Functions.
 pub trait Executions {
+    /// Where that execution stands.
+    async fn run(&self, execution: &str) -> Result<Run>;
     /// Whether that execution is running; not so where Step Functions knows none of that ARN (any more).
-    async fn running(&self, execution: &str) -> Result<bool>;
+    async fn running(&self, execution: &str) -> Result<bool> {
+        Ok(self.run(execution).await? == Run::Running)
+    }
 }
 
 /// EC2.
@@ -160,10 +181,60 @@ impl RefusedBy {
     }
 }
 
-/// Nodes. One node is found by a selector, never by listing the cluster.
+/// The answer to a wish for copies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Copied {
+    /// They are being made.
+    Asked,
+    /// There is no such file, or nothing of it to copy (any more).
+    Nothing,
+    /// A worker that may have room cannot be asked now, and why.
+    NotYet(String),
+    /// No other worker can take them, and why.
+    NoTarget(String),
+}
+
+/// A wish for copies of a file's blocks on other workers.
+#[derive(Clone, Copy, Debug)]
+pub struct CopyWish<'a> {
+    /// The file.
+    pub path: &'a str,
+    /// The worker that has the blocks.
+    pub from: &'a Worker,
+    /// The file's blocks that it lists itself, where it was asked.
+    pub listed: Option<&'a [HeldBlock]>,
+    /// Bytes of copies that have been asked for and were not seen yet.
+    pub under_way: u64,
+    /// The namespace of the workers' pods.
+    pub namespace: &'a str,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// Whether a worker takes copies now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// It does, and from nobody else for a while.
+    Claimed,
+    /// It does not: its own node is being drained.
+    Draining,
+    /// Not now, and why.
+    Busy(String),
+}
+
+/// The workers that take copies, by their nodes.
+pub trait CopyTargets {
+    /// Claims a worker for the copies of a wish; one whose own node is being drained with `draining` alone. Looks at that
+    /// worker's node, and at no other.
+    async fn claim(&self, target: &Worker, draining: bool, wish: &CopyWish<'_>) -> Result<Target>;
+}
+
+/// Nodes. One node is found by its name or by a selector, never by listing the cluster.
 pub trait Nodes {
-    /// The node of an instance, by [`crate::names::INSTANCE_ID_LABEL`], or among the nodes of its type and zone
-    /// that do not carry that label yet; its provider id must name the instance. Waits for it that long.
+    /// The Node object whose provider id names the instance. Once a step has found it ([`crate::subject::Identity::node_uid`]) it is got
+    /// by its name alone. Before that it is looked for by the name that EC2 gives it, by
+    /// [`crate::names::INSTANCE_ID_LABEL`], and among all nodes of the instance's type and zone, as that label may be
+    /// missing or another instance's. Waits for it that long.
     async fn find(&self, subject: &Subject, within: Duration) -> Result<Option<Node>>;
     /// Changes a node as it was seen (refused where it has changed since).
     async fn change(&self, node: &Node, change: &NodeChange) -> Result<Changed>;
@@ -245,15 +316,15 @@ pub trait CacheMaster {
     async fn lost_storage(&self, host: &str) -> Result<Vec<String>>;
     /// A file's state; none where there is no such file (any more).
     async fn file(&self, path: &str) -> Result<Option<FileState>>;
-    /// Substrings of paths that the master never persists (`alluxio.master.persistence.blacklist`).
-    async fn persistence_blacklist(&self) -> Result<Vec<String>>;
+    /// What it writes to its under stores.
+    async fn stores(&self) -> Result<Stores>;
     /// Asks for the file to be written to its under store. `Gone`: no such file; `Conflict`: it is still being
     /// written.
     async fn persist(&self, path: &str) -> Result<Changed>;
-    /// Asks for copies on other workers of the blocks that only this worker has, whether it is in service or not, as
-    /// long as it answers. They are made in the background, and the next [`CacheMaster::file`] shows them. `Gone`: no
-    /// such file; `Conflict`: it is still being written, or no other worker is in service.
-    async fn copy(&self, path: &str, from: &Worker) -> Result<Changed>;
+    /// Asks for copies on other workers of the blocks that only one has, whether that is in service or not, as long as it
+    /// answers. They are made in the background, and the next [`CacheMaster::file`] shows them. Nothing that exists nowhere
+    /// else gives way to them: where they do not fit, none is made.
+    async fn copy(&self, wish: &CopyWish<'_>, targets: &impl CopyTargets) -> Result<Copied>;
     /// Takes the worker out of service, so that it may register again later. Moves no data. Idempotent. `Conflict`:
     /// it is just registering.
     async fn decommission(&self, worker: &Worker) -> Result<Changed>;

@@ -7,7 +7,7 @@ use crate::deadline::deadline;
 use crate::disks::{Disk, DiskLayout, as_set_up};
 use crate::outcome::ResolveOutcome;
 use crate::ports::{Ec2Instance, GroupHook, Membership};
-use crate::subject::{Hook, InstanceId, Subject};
+use crate::subject::{Hook, Identity, InstanceId, Subject};
 use crate::trigger::{LifecycleAction, Place, Trigger};
 
 /// The lifecycle state of an instance that its group has forgotten.
@@ -170,6 +170,8 @@ pub struct Known<'a> {
     pub hooks: &'a [GroupHook],
     /// Whether its group retains.
     pub retains: bool,
+    /// What EC2 tells of it.
+    pub identity: Identity,
     /// When the execution began.
     pub started_at: Timestamp,
 }
@@ -185,6 +187,7 @@ pub fn resolve(scope: &Scope, known: Known<'_>) -> Resolution {
         disks,
         hooks,
         retains,
+        identity,
         started_at,
     } = known;
     let state = membership.lifecycle_state.as_str();
@@ -216,6 +219,7 @@ pub fn resolve(scope: &Scope, known: Known<'_>) -> Resolution {
         one_array,
         hook,
         retains,
+        identity,
     };
     let (outcome, reason) = if direction == Direction::Join && leaves(state) {
         (
@@ -261,6 +265,14 @@ pub fn resolve(scope: &Scope, known: Known<'_>) -> Resolution {
         subject: Some(subject),
         deadline,
     }
+}
+
+/// Whether EC2 is to be asked for the name, the addresses and the state of the instance. Not where it is just launched:
+/// no cache is on it yet, and its Node object is found by being new.
+#[must_use]
+pub fn asks_ec2(direction: Direction, membership: Option<&Membership>) -> bool {
+    let launching = |membership: &Membership| out_of_pool(&membership.lifecycle_state).starts_with("Pending");
+    direction == Direction::Drain || !membership.is_some_and(launching)
 }
 
 /// Whether an instance in that lifecycle state is on its way out of its group, or of its warm pool.

@@ -174,7 +174,15 @@ fn seen(found: &Instance) -> Result<Ec2Instance> {
             "Placement.AvailabilityZone",
         )?,
         instance_type: told(found.instance_type().map(InstanceType::as_str), "InstanceType")?,
+        private_dns_name: set(found.private_dns_name()),
+        private_address: set(found.private_ip_address()),
+        ipv6_address: set(found.ipv6_address()),
     })
+}
+
+/// EC2 writes a name that an instance does not have any more as an empty one.
+fn set(value: Option<&str>) -> Option<String> {
+    value.filter(|value| !value.is_empty()).map(str::to_owned)
 }
 
 /// The SSDs behind NVMe. Both must be asked for: the HDD families (d3, h1) call their disks NVMe too, and old families

@@ -127,9 +127,24 @@ async fn an_instance_tells_its_state_and_the_group_that_launched_it() {
             group: group.map(ToOwned::to_owned),
             zone: "us-west-2a".into(),
             instance_type: "m5d.4xlarge".into(),
+            private_dns_name: None,
+            private_address: None,
+            ipv6_address: None,
         };
         assert_eq!(found, Ok(Some(expected)), "{tags}");
     }
+}
+
+#[tokio::test]
+async fn an_instance_tells_its_name_and_addresses() {
+    let addresses = "<privateIpAddress>10.0.0.7</privateIpAddress><ipv6Address>2600:1f14::7</ipv6Address>";
+    let name = "ip-10-0-0-7.us-west-2.compute.internal";
+    let endpoint = Endpoint::with([reservations(&described("i-0123456789abcdef0", name, addresses))]);
+    let found = Ec2::new(&endpoint.configuration()).instance(&instance()).await;
+    let found = found.expect("an answer").expect("an instance");
+    assert_eq!(found.private_dns_name.as_deref(), Some(name));
+    assert_eq!(found.private_address.as_deref(), Some("10.0.0.7"));
+    assert_eq!(found.ipv6_address.as_deref(), Some("2600:1f14::7"));
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@
 mod candidates;
 mod cluster;
 mod connection;
+mod copy_targets;
 mod errors;
 mod eviction;
 mod listing;

@@ -15,6 +15,10 @@ use crate::node_patch::node_patch;
 use crate::node_view::node_view;
 use crate::watch::{Selection, Until};
 
+const GET_NODES: Asked = Asked {
+    verb: "get",
+    resource: "nodes",
+};
 const PATCH_NODES: Asked = Asked {
     verb: "patch",
     resource: "nodes",
@@ -22,29 +26,39 @@ const PATCH_NODES: Asked = Asked {
 
 impl Nodes for Cluster {
     async fn find(&self, subject: &Subject, within: Duration) -> Result<Option<Node>> {
+        if let Some(name) = &subject.identity.node_name {
+            let named = self.node_named(name).await?.filter(|node| subject.is(node));
+            // A Node object keeps its name: one that has been found before is nowhere else.
+            if named.is_some() || subject.identity.node_uid.is_some() {
+                return Ok(named);
+            }
+        }
         let api = Api::<core::Node>::all(self.client.clone());
-        // The label alone is not believed: a node object may outlive its instance, or be copied.
-        let ours = |node: core::Node| {
-            let node = node_view(node);
-            Ok(Some(node).filter(|node| subject.instance_id.matches_provider_id(&node.provider_id)))
-        };
+        let ours = |node: core::Node| Ok(Some(node_view(node)).filter(|node| subject.is(node)));
         let labelled = labelled(subject);
         if let Some(node) = self.look(&api, &labelled, &ours).await?.pop() {
             return Ok(Some(node));
         }
+        if subject.terminated() {
+            // What its name and the label of its drain do not find is gone, or goes with the instance. A burst of ends
+            // must not read the whole group for each of them.
+            return Ok(None);
+        }
+        let launching = subject.launching();
+        let among = if launching {
+            unlabelled(subject)
+        } else {
+            of_type_and_zone(subject)
+        };
         let until = Until {
             within,
             enough: &|nodes| !nodes.is_empty(),
         };
-        let unlabelled = self
-            .look_until(&api, &unlabelled(subject), until, &ours)
-            .await?
-            .pop();
-        if unlabelled.is_some() {
-            return Ok(unlabelled);
+        let found = self.look_until(&api, &among, until, &ours).await?.pop();
+        if found.is_some() || !launching {
+            return Ok(found);
         }
-        // It may have been labelled between the two looks, by the same step of another execution: to take it for
-        // absent would end a drain.
+        // It may have been labelled between the two looks, by the same step of another execution.
         Ok(self.look(&api, &labelled, &ours).await?.pop())
     }
 
@@ -64,6 +78,15 @@ impl Nodes for Cluster {
     }
 }
 
+impl Cluster {
+    /// The Node object of that name; none where there is none.
+    async fn node_named(&self, name: &str) -> Result<Option<Node>> {
+        let api = Api::<core::Node>::all(self.client.clone());
+        let found = self.ask(GET_NODES, async || api.get_opt(name).await).await?;
+        Ok(found.map(node_view))
+    }
+}
+
 fn labelled(subject: &Subject) -> Selection {
     Selection::by_labels(
         "nodes",
@@ -71,18 +94,23 @@ fn labelled(subject: &Subject) -> Selection {
     )
 }
 
-/// The nodes of the instance's type and zone that no step has labelled yet: those that are joining at this moment.
-/// A node cannot be selected by its provider id.
+/// The nodes of the instance's type and zone. A node cannot be selected by its provider id.
+fn of_type_and_zone(subject: &Subject) -> Selection {
+    Selection::by_labels("nodes", type_and_zone(subject))
+}
+
+/// Those of them that no step has labelled yet: while many instances are launched, each looks only among the new ones.
 fn unlabelled(subject: &Subject) -> Selection {
-    Selection::by_labels(
-        "nodes",
-        format!(
-            "{}={},{}={},!{}",
-            names::INSTANCE_TYPE_LABEL,
-            subject.instance_type,
-            names::ZONE_LABEL,
-            subject.availability_zone,
-            names::INSTANCE_ID_LABEL
-        ),
+    let labels = format!("{},!{}", type_and_zone(subject), names::INSTANCE_ID_LABEL);
+    Selection::by_labels("nodes", labels)
+}
+
+fn type_and_zone(subject: &Subject) -> String {
+    format!(
+        "{}={},{}={}",
+        names::INSTANCE_TYPE_LABEL,
+        subject.instance_type,
+        names::ZONE_LABEL,
+        subject.availability_zone
     )
 }

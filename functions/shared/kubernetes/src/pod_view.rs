@@ -1,4 +1,4 @@
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod as CorePod, PodStatus, Toleration};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod as CorePod, PodStatus, Toleration};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use tidegate_domain::names;
 use tidegate_domain::node::{PastCordon, Pod};
@@ -51,6 +51,8 @@ pub(crate) fn pod_view(pod: CorePod) -> Pod {
             .termination_grace_period_seconds
             .and_then(|seconds| u32::try_from(seconds).ok())
             .unwrap_or_default(),
+        host_ip: status.host_ip.clone(),
+        has_run: status.container_statuses.iter().flatten().any(has_run),
         trouble: trouble(&status),
     }
 }
@@ -74,6 +76,13 @@ fn sets_node_name(entry: &ManagedFieldsEntry) -> bool {
         .fields_v1
         .as_ref()
         .is_some_and(|fields| fields.0.pointer("/f:spec/f:nodeName").is_some())
+}
+
+fn has_run(container: &ContainerStatus) -> bool {
+    let ran = |state: &ContainerState| state.running.is_some() || state.terminated.is_some();
+    container.restart_count > 0
+        || container.state.as_ref().is_some_and(ran)
+        || container.last_state.as_ref().is_some_and(ran)
 }
 
 /// What a container, or failing that the pod as a whole, says of why it does not run.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
-use tidegate_domain::cache::{Worker, WorkerFile, WorkerFilePage, WorkerLoad};
+use tidegate_domain::cache::{Directory, HeldBlock, Worker, WorkerFile, WorkerFilePage, WorkerLoad};
 use tidegate_domain::error::{Error, ErrorName, Result};
 
 /// `WorkerWebUIBlockInfo`.
@@ -21,6 +21,19 @@ struct BlockInfo {
 struct FileInfo {
     absolute_path: String,
     persistence_state: String,
+    #[serde(default)]
+    pinned: bool,
+    /// By tier alias, the blocks on this worker; `blockIds` has all of the file's.
+    #[serde(default)]
+    blocks_on_tier: HashMap<String, Vec<FileBlockInfo>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FileBlockInfo {
+    id: i64,
+    #[serde(default)]
+    block_length: i64,
 }
 
 /// Reads a page of `webui_blockinfo` that was asked for with that offset and limit.
@@ -54,7 +67,42 @@ fn listed(file: FileInfo) -> WorkerFile {
     WorkerFile {
         persisted: file.persistence_state == "PERSISTED",
         path: file.absolute_path,
+        pinned: file.pinned,
+        blocks: file.blocks_on_tier.into_values().flatten().map(held).collect(),
     }
+}
+
+fn held(block: FileBlockInfo) -> HeldBlock {
+    HeldBlock {
+        id: block.id,
+        bytes: not_negative(block.block_length),
+    }
+}
+
+/// `WorkerWebUIOverview`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Overview {
+    storage_dirs: Vec<StorageDir>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StorageDir {
+    capacity_bytes: i64,
+    used_bytes: i64,
+}
+
+/// Reads the overview.
+pub(crate) fn directories(worker: &Worker, body: &[u8]) -> Result<Vec<Directory>> {
+    let overview: Overview = parsed(worker, "webui_overview", body)?;
+    let directories = overview.storage_dirs.into_iter();
+    Ok(directories
+        .map(|directory| Directory {
+            capacity_bytes: not_negative(directory.capacity_bytes),
+            used_bytes: not_negative(directory.used_bytes),
+        })
+        .collect())
 }
 
 /// `WorkerWebUIOperations`.
@@ -146,7 +194,8 @@ mod tests {
         // From a worker of 2.9.6.
         let body = r#"{"path":null,"invalidPathError":"","ntotalFile":3,"fileInfos":[
             {"name":"a b.txt","id":33554431,"size":"1000B","absolutePath":"/a \"b\"/日本%20+.txt","mode":"-rw-r--r--",
-             "persistenceState":"NOT_PERSISTED","blockIds":[16777216],"blocksOnTier":{"SSD":[{"blockLength":1000}]}},
+             "persistenceState":"NOT_PERSISTED","pinned":true,"blockIds":[16777216,16777217],"blocksOnTier":{"SSD":[
+             {"isInHighestTier":true,"locations":[],"lastAccessTimeMs":-1,"id":16777216,"blockLength":1000}]}},
             {"absolutePath":"/p","persistenceState":"PERSISTED"}],
             "fatalError":"","fileBlocksOnTier":null,"orderedTierAliases":["SSD"]}"#;
         let listed = page(0, body).expect("valid");
@@ -157,6 +206,12 @@ mod tests {
             .map(|file| (file.path.as_str(), file.persisted))
             .collect();
         assert_eq!(files, [("/a \"b\"/日本%20+.txt", false), ("/p", true)]);
+        let held = HeldBlock {
+            id: 16_777_216,
+            bytes: 1_000,
+        };
+        assert_eq!(listed.files[0].blocks, [held], "only what is on this worker");
+        assert!(listed.files[0].pinned && !listed.files[1].pinned);
     }
 
     #[test]
@@ -203,6 +258,21 @@ mod tests {
         ] {
             assert_eq!(page(0, body).expect_err(body).name, ErrorName::Defect, "{body}");
         }
+    }
+
+    #[test]
+    fn the_overview_tells_what_is_used_of_each_directory() {
+        // From a worker of 2.9.6.
+        let body = r#"{"version":"2.9.6","storageDirs":[
+            {"capacityBytes":10,"dirPath":"/x","usedBytes":3,"tierAlias":"SSD"},
+            {"capacityBytes":20,"dirPath":"/y","usedBytes":0,"tierAlias":"SSD"}],"capacityBytes":"30B"}"#;
+        let told = directories(&worker(), body.as_bytes()).expect("valid");
+        let told: Vec<_> = told
+            .iter()
+            .map(|directory| (directory.capacity_bytes, directory.used_bytes))
+            .collect();
+        assert_eq!(told, [(10, 3), (20, 0)]);
+        assert!(directories(&worker(), b"{}").is_err());
     }
 
     fn loaded(counters: &str) -> WorkerLoad {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::try_join;
-use tidegate_domain::cache::{Worker, WorkerFilePage, WorkerLoad};
+use tidegate_domain::cache::{Directory, Worker, WorkerFilePage, WorkerLoad};
 use tidegate_domain::error::{Error, ErrorName, Result};
 use tidegate_domain::ports::CacheWorker;
 
@@ -15,7 +15,7 @@ use web_port::{Answer, Http};
 
 /// A page of the largest useful size takes a worker under load some seconds: it asks the master for each file.
 const PAGE_DEADLINE: Duration = Duration::from_secs(10);
-/// Both pages about the load are in the worker's memory.
+/// The pages about its load and its directories are in the worker's memory.
 const LOAD_DEADLINE: Duration = Duration::from_secs(3);
 /// An entry takes 700 bytes and 110 for each of its blocks: a page of 1000 files of one block is 0.8 MB, and one file
 /// of 16,000 blocks (1 TB) is 1.8 MB. What is larger than this is asked for again by half.
@@ -32,6 +32,14 @@ pub struct AlluxioWorkers {
 }
 
 impl AlluxioWorkers {
+    /// What is used of each of a worker's directories; none where it does not answer.
+    pub(crate) async fn directories(&self, worker: &Worker) -> Result<Option<Vec<Directory>>> {
+        let overview = self.loaded(worker, "/api/v1/worker/webui_overview").await?;
+        overview
+            .map(|body| answers::directories(worker, &body))
+            .transpose()
+    }
+
     async fn loaded(&self, worker: &Worker, path: &str) -> Result<Option<Bytes>> {
         match self
             .http

@@ -12,9 +12,12 @@ use std::time::{Duration, Instant};
 
 use tidegate_alluxio::{AlluxioMaster, AlluxioWorkers, Login};
 use tidegate_domain::bootstrap::{MasterRole, MasterRoles};
-use tidegate_domain::cache::{UnderStores, Worker, WorkerState};
+use tidegate_domain::cache::{FileState, HeldBlock, Holder, Need, Worker, WorkerState, judge};
 use tidegate_domain::error::{ErrorName, Result};
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, MasterPlace, MasterPlaces, WorkerReport};
+use tidegate_domain::ports::{
+    CacheMaster, CacheWorker, Changed, Copied, CopyTargets, CopyWish, MasterPlace, MasterPlaces, Target,
+    WorkerReport,
+};
 
 use processes::{TIER_BYTES, TestMaster, TestWorker};
 use world::{ADMINISTRATOR, World, all_files, eventually, path, status};
@@ -24,6 +27,42 @@ const START_SECONDS: u64 = 90;
 /// A persist of a small file takes 2 to 4 s; a minute more where the job master gives it to a job worker that has just ended,
 /// as those of other tests have.
 const SAVE_SECONDS: u64 = 150;
+
+/// Lets copies go to that worker alone, whatever else is in service.
+struct OnlyTo<'a>(&'a str);
+
+impl CopyTargets for OnlyTo<'_> {
+    async fn claim(&self, target: &Worker, _: bool, _: &CopyWish<'_>) -> Result<Target> {
+        Ok(if target.host == self.0 {
+            Target::Claimed
+        } else {
+            Target::Draining
+        })
+    }
+}
+
+async fn copied(
+    master: &AlluxioMaster,
+    path: &str,
+    from: &Worker,
+    listed: Option<&[HeldBlock]>,
+    to: &TestWorker,
+) -> Copied {
+    let wish = CopyWish {
+        path,
+        from,
+        listed,
+        under_way: 0,
+        namespace: "alluxio",
+        now: jiff::Timestamp::UNIX_EPOCH,
+    };
+    let asked = master.copy(&wish, &OnlyTo(&to.host)).await;
+    asked.expect("an answer")
+}
+
+fn block_hosts(file: &FileState) -> Vec<Vec<String>> {
+    file.blocks.iter().map(|block| block.hosts.clone()).collect()
+}
 
 async fn registered(master: &AlluxioMaster, host: &str) -> Worker {
     eventually(
@@ -123,15 +162,15 @@ async fn without_any_primary_the_cache_is_unavailable_and_every_master_is_named(
 #[ignore = "needs the local world"]
 async fn the_blacklist_is_the_one_that_the_master_persists_by() {
     let world = World::running();
-    let blacklist = world.master().persistence_blacklist().await.expect("a list");
-    assert_eq!(blacklist, [".staging", "_temporary", ".tmp", "_delta_log"]);
+    let stores = world.master().stores().await.expect("an answer");
+    assert_eq!(stores.blacklist, [".staging", "_temporary", ".tmp", "_delta_log"]);
 }
 
 #[tokio::test]
 #[ignore = "needs the local world"]
 async fn the_root_is_mounted_and_takes_writes() {
     let world = World::running();
-    let mounts = world.master().mounts().await.expect("mounts");
+    let mounts = world.master().stores().await.expect("an answer").mounts;
     assert_eq!(mounts.get("/"), Some(&false), "{mounts:?}");
 }
 
@@ -264,7 +303,7 @@ async fn what_is_on_a_worker_is_listed_page_by_page_under_its_own_name() {
             (file.as_str(), 1000, true)
         );
         assert_eq!(
-            (state.persisted, state.block_hosts),
+            (state.persisted, block_hosts(&state)),
             (persisted, vec![vec![test.host.clone()]]),
             "{file}"
         );
@@ -332,7 +371,7 @@ async fn a_file_that_is_never_persisted_gets_its_copy_on_another_worker() {
     world.write(&file, "MUST_CACHE", &here.host, 1000).await;
 
     assert_eq!(master.persist(&file).await, Ok(Changed::Done));
-    assert_eq!(master.copy(&file, &worker).await, Ok(Changed::Done));
+    assert_eq!(copied(&master, &file, &worker, None, &there).await, Copied::Asked);
     let state = eventually("the file has a copy elsewhere", SAVE_SECONDS, async || {
         let state = status(&master, &file).await;
         state.complete_without(&here.host).then_some(state)
@@ -340,7 +379,10 @@ async fn a_file_that_is_never_persisted_gets_its_copy_on_another_worker() {
     .await;
     assert!(!state.persisted, "{state:?}");
     world.delete(&file).await;
-    assert_eq!(master.copy(&file, &worker).await, Ok(Changed::Gone));
+    assert_eq!(
+        copied(&master, &file, &worker, None, &there).await,
+        Copied::Nothing
+    );
 }
 
 #[tokio::test]
@@ -355,9 +397,9 @@ async fn the_only_copy_on_a_worker_out_of_service_is_copied_to_one_in_service_an
     let file = path("raced");
     world.write(&file, "MUST_CACHE", &here.host, 1000).await;
     assert_eq!(master.decommission(&worker).await, Ok(Changed::Done));
-    assert_eq!(status(&master, &file).await.block_hosts, [Vec::<String>::new()]);
+    assert_eq!(block_hosts(&status(&master, &file).await), [Vec::<String>::new()]);
 
-    assert_eq!(master.copy(&file, &worker).await, Ok(Changed::Done));
+    assert_eq!(copied(&master, &file, &worker, None, &there).await, Copied::Asked);
     eventually("the file has a copy elsewhere", SAVE_SECONDS, async || {
         status(&master, &file)
             .await
@@ -371,6 +413,155 @@ async fn the_only_copy_on_a_worker_out_of_service_is_copied_to_one_in_service_an
         status(&master, &file).await.persisted.then_some(())
     })
     .await;
+}
+
+/// The blocks of a file that a worker lists.
+async fn listed(worker: &Worker, path: &str) -> Vec<HeldBlock> {
+    let files = all_files(worker, 100).await.into_iter();
+    let mut blocks: Vec<_> = files
+        .filter(|file| file.path == path)
+        .flat_map(|file| file.blocks)
+        .collect();
+    blocks.sort_by_key(|block| block.id);
+    blocks
+}
+
+#[tokio::test]
+#[ignore = "needs the local world"]
+async fn what_is_left_of_a_broken_file_is_copied() {
+    let world = World::running();
+    let master = world.master();
+    let stores = master.stores().await.expect("an answer");
+    let mut here = TestWorker::start(world.address(), world.master_address(), false);
+    let there = TestWorker::start(world.address(), world.master_address(), false);
+    registered(&master, &here.host).await;
+    registered(&master, &there.host).await;
+    let file = path("broken");
+    world
+        .write_blocks(&file, "MUST_CACHE", &here.host, 3, 65_536)
+        .await;
+    let ids: Vec<_> = status(&master, &file)
+        .await
+        .blocks
+        .iter()
+        .map(|block| block.id)
+        .collect();
+    assert_eq!(ids.len(), 3);
+    here.restart_without(ids[1]);
+    let state = eventually("its worker is back without a block", START_SECONDS, async || {
+        let state = status(&master, &file).await;
+        (state.blocks[0].hosts == [here.host.clone()]).then_some(state)
+    })
+    .await;
+    assert!(
+        state.blocks[1].hosts.is_empty() && state.blocks[1].known,
+        "{state:?}"
+    );
+    let worker = registered(&master, &here.host).await;
+    let verdict = judge(Some(&state), Holder::of(&worker, None), &stores);
+    assert_eq!((verdict.need, verdict.bytes), (Need::Copy, 2 * 65_536));
+    assert_eq!(verdict.broken.map(|broken| broken.lost_blocks), Some(1));
+
+    // Out of service it tells itself which blocks it has.
+    assert_eq!(master.decommission(&worker).await, Ok(Changed::Done));
+    let worker = master.worker(&here.host).await.expect("a report").expect("known");
+    let held = listed(&worker, &file).await;
+    let held_ids: Vec<_> = held.iter().map(|block| (block.id, block.bytes)).collect();
+    assert_eq!(held_ids, [(ids[0], 65_536), (ids[2], 65_536)]);
+    let state = status(&master, &file).await;
+    assert_eq!(
+        judge(Some(&state), Holder::of(&worker, Some(&held)), &stores),
+        verdict
+    );
+    assert_eq!(
+        copied(&master, &file, &worker, Some(&held), &there).await,
+        Copied::Asked
+    );
+    let state = eventually("what is left has a copy elsewhere", SAVE_SECONDS, async || {
+        let state = status(&master, &file).await;
+        (state.without_another(&here.host) == 1).then_some(state)
+    })
+    .await;
+    let after = judge(Some(&state), Holder::of(&worker, Some(&held)), &stores);
+    assert_eq!((after.need, after.broken), (Need::Nothing, verdict.broken));
+}
+
+#[tokio::test]
+#[ignore = "needs the local world"]
+async fn the_block_that_is_being_written_is_not_lost() {
+    let world = World::running();
+    let master = world.master();
+    let stores = master.stores().await.expect("an answer");
+    let test = TestWorker::start(world.address(), world.master_address(), false);
+    let worker = registered(&master, &test.host).await;
+    let file = path("open-blocks");
+    world.begin_blocks(&file, &test.host, 65_536).await;
+    let state = status(&master, &file).await;
+    let known: Vec<_> = state.blocks.iter().map(|block| block.known).collect();
+    assert_eq!(known.last(), Some(&false), "{state:?}");
+    let verdict = judge(Some(&state), Holder::of(&worker, None), &stores);
+    assert_eq!(
+        (verdict.need, verdict.broken),
+        (Need::Completion, None),
+        "{state:?}"
+    );
+}
+
+/// Fails unless each of these files has all its blocks on that worker.
+async fn all_there(master: &AlluxioMaster, files: &[String], host: &str) {
+    for file in files {
+        let state = status(master, file).await;
+        assert!(
+            state.blocks.iter().all(|block| block.hosts == [host]),
+            "{file} gave way: {state:?}"
+        );
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the local world"]
+async fn only_persisted_blocks_give_way_to_a_copy() {
+    const MIB: u64 = 1 << 20;
+    let world = World::running();
+    let master = world.master();
+    let here = TestWorker::start(world.address(), world.master_address(), false);
+    let full = TestWorker::with_quota(world.address(), world.master_address(), 16 * MIB);
+    let worker = registered(&master, &here.host).await;
+    registered(&master, &full.host).await;
+    let of =
+        |kind: &str, count: u64| -> Vec<_> { (0..count).map(|n| path(&format!("{kind}-{n}"))).collect() };
+    // 16 of 32 MiB exist nowhere else, 12 are in the under store too.
+    let (only, persisted) = (of("only-there", 4), of("also-stored", 3));
+    for file in &only {
+        world.write_blocks(file, "MUST_CACHE", &full.host, 4, MIB).await;
+    }
+    for file in &persisted {
+        world
+            .write_blocks(file, "CACHE_THROUGH", &full.host, 4, MIB)
+            .await;
+    }
+    all_there(&master, &only, &full.host).await;
+    all_there(&master, &persisted, &full.host).await;
+
+    let (large, small) = (path("_temporary/large"), path("_temporary/small"));
+    world
+        .write_blocks(&large, "MUST_CACHE", &here.host, 20, MIB)
+        .await;
+    world.write_blocks(&small, "MUST_CACHE", &here.host, 8, MIB).await;
+    let refused = copied(&master, &large, &worker, None, &full).await;
+    assert!(
+        matches!(&refused, Copied::NoTarget(why) if why.contains("bytes free")),
+        "{refused:?}"
+    );
+    all_there(&master, &persisted, &full.host).await;
+
+    assert_eq!(copied(&master, &small, &worker, None, &full).await, Copied::Asked);
+    eventually("the small file has its copy", SAVE_SECONDS, async || {
+        let state = status(&master, &small).await;
+        state.complete_without(&here.host).then_some(())
+    })
+    .await;
+    all_there(&master, &only, &full.host).await;
 }
 
 #[tokio::test]
@@ -393,12 +584,12 @@ async fn a_decommissioned_worker_is_out_of_service_lists_its_files_and_may_come_
         assert_eq!(seen.state, WorkerState::Decommissioned);
     }
     assert_eq!(all_files(&worker, 100).await.len(), 1);
-    assert_eq!(status(&master, &file).await.block_hosts, [Vec::<String>::new()]);
+    assert_eq!(block_hosts(&status(&master, &file).await), [Vec::<String>::new()]);
 
     test.restart();
     registered(&master, &test.host).await;
     eventually("the file is on its worker again", START_SECONDS, async || {
-        (status(&master, &file).await.block_hosts == [vec![test.host.clone()]]).then_some(())
+        (block_hosts(&status(&master, &file).await) == [vec![test.host.clone()]]).then_some(())
     })
     .await;
     let other = Worker {

@@ -128,8 +128,17 @@ impl TestWorker {
         Self::with_directories(host, master, with_jobs, "tier-1")
     }
 
+    /// The same with another quota of each directory, and without a job worker.
+    pub(crate) fn with_quota(host: String, master: &str, tier_bytes: u64) -> Self {
+        Self::made(host, master, false, "tier-1", tier_bytes)
+    }
+
     /// The same with another second directory, below a path of which there is a file `a-file`.
     pub(crate) fn with_directories(host: String, master: &str, with_jobs: bool, second: &str) -> Self {
+        Self::made(host, master, with_jobs, second, TIER_BYTES)
+    }
+
+    fn made(host: String, master: &str, with_jobs: bool, second: &str, tier_bytes: u64) -> Self {
         let home = Home::new(&format!("worker-{host}"), &["tier-0", "tier-1"]);
         fs::write(home.0.join("a-file"), "no directory").expect("a file");
         let (master_host, master_port) = master.split_once(':').expect("host:port");
@@ -165,7 +174,7 @@ impl TestWorker {
             ),
             (
                 "alluxio.worker.tieredstore.level0.dirs.quota",
-                format!("{TIER_BYTES},{TIER_BYTES}"),
+                format!("{tier_bytes},{tier_bytes}"),
             ),
         ]);
         let worker = Process::start(&home.0, WORKER, &[], &properties);
@@ -184,11 +193,35 @@ impl TestWorker {
         self.home.of(name)
     }
 
+    /// The same, and meanwhile its disk loses a block.
+    pub(crate) fn restart_without(&mut self, block: i64) {
+        self.stop();
+        let lost = ["tier-0", "tier-1"].map(|tier| {
+            let file = self
+                .home
+                .0
+                .join(tier)
+                .join("alluxioworker")
+                .join(block.to_string());
+            fs::remove_file(file).is_ok()
+        });
+        assert!(lost.contains(&true), "block {block} is on none of its disks");
+        self.begin();
+    }
+
     /// Kills the worker process and starts it again on the same directories, as a container is.
     pub(crate) fn restart(&mut self) {
+        self.stop();
+        self.begin();
+    }
+
+    fn stop(&mut self) {
         drop(self.job_worker.take());
         self.worker.signal("KILL");
         let _ = self.worker.0.wait();
+    }
+
+    fn begin(&mut self) {
         self.worker = Process::start(&self.home.0, WORKER, &[], &self.properties);
     }
 }

@@ -105,6 +105,41 @@ impl World {
         self.files(Method::POST, "/files", &query).await;
     }
 
+    /// Writes a file that only the cache has to that worker, in blocks of so many bytes.
+    pub(crate) async fn write_blocks(
+        &self,
+        path: &str,
+        write_type: &str,
+        worker: &str,
+        blocks: u64,
+        each: u64,
+    ) {
+        let (bytes, each) = ((blocks * each).to_string(), each.to_string());
+        let query = [
+            ("path", path),
+            ("writeType", write_type),
+            ("worker", worker),
+            ("bytes", &bytes),
+            ("blockBytes", &each),
+        ];
+        self.files(Method::POST, "/files", &query).await;
+    }
+
+    /// Begins a file on that worker in blocks of so many bytes, and leaves it open with one and a half of them in it.
+    pub(crate) async fn begin_blocks(&self, path: &str, worker: &str, each: u64) {
+        let (bytes, each) = ((each * 3 / 2).to_string(), each.to_string());
+        let query = [
+            ("path", path),
+            ("writeType", "MUST_CACHE"),
+            ("worker", worker),
+            ("blockBytes", &each),
+        ];
+        let opened = self.files(Method::POST, "/files/open", &query).await;
+        let id = opened["id"].as_str().expect("an id").to_owned();
+        self.files(Method::POST, "/files/write", &[("id", &id), ("bytes", &bytes)])
+            .await;
+    }
+
     /// Makes a directory that others may do so much with.
     pub(crate) async fn make_directory(&self, path: &str, mode: &str) {
         self.files(Method::POST, "/files/mkdir", &[("path", path), ("mode", mode)])

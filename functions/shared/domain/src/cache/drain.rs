@@ -4,73 +4,36 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Found, Hurry, Waiting, Worker, WorkerFilePage, WorkerLoad, WorkerState};
-use crate::node::{Node, Pod};
+use super::carried::{fit, json_bytes, mark, shortened};
+use super::{Flow, Found, Hurry, Losses, PageSize, Waiting, WorkerFilePage, WorkerLoad};
 
 /// So many passes in a row must find nothing before the worker is taken out of service.
 pub const CLEAN_PASSES: u32 = 2;
 /// So many looks in a row must find the worker idle before it is taken away.
 const IDLE_LOOKS: u32 = 3;
-/// A file that was asked to be persisted is asked for again after this, and the time that writing it may take.
-/// Alluxio itself tries a failed job again after up to an hour, which may be long after the under store is back;
-/// but asking again while the job runs starts it from zero.
-const ASK_AGAIN: SignedDuration = SignedDuration::from_secs(60);
-/// A slow under store still writes so many bytes a second for one file.
+/// A copy is asked for again after this, and the time that writing it may take. Alluxio drops a request that it cannot
+/// serve without a word, and one that it has served costs nothing.
+const COPY_AGAIN: SignedDuration = SignedDuration::from_secs(60);
+/// A slow under store still writes so many bytes a second.
 pub(super) const SLOW_STORE_BYTES_PER_SECOND: u64 = 10_000_000;
 /// A file of less tells nothing of the rate at which bytes are written: what is around it takes longer.
-const TELLING_BYTES: u64 = 16 << 20;
-/// So many files are being persisted or copied at a time. Enough to keep every job worker busy, and a bound on what
-/// is carried from call to call (an execution's data may not exceed 256 KiB).
+pub(super) const TELLING_BYTES: u64 = 16 << 20;
+/// So many files are being persisted or copied at a time, however small: enough to keep every job worker busy.
 pub const MOST_PENDING: usize = 128;
+/// Bytes of JSON that files under way may take between two calls. What does not fit is found again by the next pass: the
+/// master says of a file that it is to be persisted.
+const MOST_PENDING_BYTES: usize = 48 * 1024;
+/// The same of the files whose turn has not come yet.
+const MOST_WAITING_BYTES: usize = 16 * 1024;
+/// What an entry of either takes beside its path.
+const ENTRY_BYTES: usize = 160;
+/// So many files are remembered that were copied because they could not be persisted.
+const MOST_GIVEN_WAY: usize = 512;
+/// So many calls follow one another at once while something is being saved; an execution holds 25,000 events, a round of
+/// this branch of a drain makes 16, and the branch beside it needs a third of them in two days.
+const MOST_EAGER_CALLS: u32 = 380;
 /// So many paths are named in an answer; all are counted.
 pub const MOST_NAMED: usize = 20;
-
-/// What the next step of a drain is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// There is nothing to save, and why.
-    Absent(String),
-    /// The worker cannot be reached, but may come back with what it holds.
-    AwaitWorker(String),
-    /// It is in service: look through its files, save what exists nowhere else.
-    Save(Worker),
-    /// It is out of service: look through its files once more, wait until its clients are done.
-    LookAgain(Worker),
-}
-
-/// Reads the phase off the world.
-///
-/// A worker that the master does not know, or has lost, is waited for while its pod stands: its container is
-/// started again with the same disks. Where the pod is gone its volumes went with it; the master remembers such a
-/// worker for a while. On a node that never opened (the startup taint stands) an unknown worker
-/// has never been in service, so nothing can be on it.
-#[must_use]
-pub fn next_phase(node: &Node, host: &str, worker: Option<Worker>, pod: Option<&Pod>) -> Phase {
-    let ending = pod.is_some_and(|pod| pod.deletion_time.is_some());
-    let pod = pod.filter(|_| !ending);
-    match (worker, pod) {
-        (Some(worker), _) if worker.state == WorkerState::Live => Phase::Save(worker),
-        (Some(worker), pod) if worker.state != WorkerState::Lost && (pod.is_some() || ending) => {
-            Phase::LookAgain(worker)
-        }
-        (Some(_), Some(pod)) => Phase::AwaitWorker(format!(
-            "Alluxio has lost worker {host}; pod {} stands and may bring it back",
-            pod.full_name()
-        )),
-        (None, Some(pod)) if !node.startup_taint => Phase::AwaitWorker(format!(
-            "Alluxio knows no worker {host}; pod {} stands and may bring it back",
-            pod.full_name()
-        )),
-        (Some(_), None) => Phase::Absent(format!(
-            "Alluxio has lost worker {host} and its pod is gone: nothing can be read from it"
-        )),
-        (None, None) => Phase::Absent(format!("node {} has no Alluxio worker", node.name)),
-        (None, Some(_)) => Phase::Absent(format!(
-            "node {} never opened, and its worker never registered",
-            node.name
-        )),
-    }
-}
 
 /// Files and their bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,7 +50,7 @@ pub struct Totals {
 }
 
 /// A file that was asked to be persisted or copied.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Pending {
     /// Its path.
@@ -98,14 +61,25 @@ pub struct Pending {
     pub asked_at: Timestamp,
     /// A copy on another worker was asked.
     pub copy: bool,
+    /// Blocks that have no copy on another worker even then.
+    #[serde(default)]
+    pub without_copy: u64,
+    /// How often it was asked again.
+    #[serde(default)]
+    pub times: u32,
+    /// That copy is asked because persisting the file keeps failing.
+    #[serde(default)]
+    pub instead: bool,
 }
 
 impl Pending {
-    /// Whether to give up waiting for what was asked, and to ask again.
+    /// Whether to ask for a copy again.
     #[must_use]
-    pub fn stale(&self, now: Timestamp) -> bool {
-        let writing = i64::try_from(self.bytes / SLOW_STORE_BYTES_PER_SECOND).unwrap_or(i64::MAX / 2);
-        now.duration_since(self.asked_at) >= ASK_AGAIN + SignedDuration::from_secs(writing)
+    pub fn copy_overdue(&self, now: Timestamp) -> bool {
+        let writing = i64::try_from(self.bytes / SLOW_STORE_BYTES_PER_SECOND).unwrap_or(i64::MAX / 4);
+        let first = COPY_AGAIN + SignedDuration::from_secs(writing.min(i64::MAX / 4));
+        let seconds = first.as_secs().saturating_mul(1 << self.times.min(8));
+        self.copy && now.duration_since(self.asked_at) >= SignedDuration::from_secs(seconds)
     }
 }
 
@@ -125,6 +99,10 @@ pub struct Pass {
     pub unsafe_bytes: u64,
     /// The first of them, each with what it needs.
     pub named: Vec<String>,
+    /// Files that are safe only by their copies on other workers, as persisting them kept failing.
+    pub copied_files: u64,
+    /// Files that were broken before this drain. They are no reason to stay.
+    pub broken: Losses,
 }
 
 impl Pass {
@@ -139,6 +117,7 @@ impl Pass {
         self.offset = (self.offset + page.looked).saturating_sub(gone);
         self.total = page.total;
         self.unnamed_files += page.looked.saturating_sub(page.files.len() as u64);
+        self.broken.tidy();
     }
 
     /// Whether every file has been looked at; the page is the last one noted.
@@ -152,6 +131,7 @@ impl Pass {
         self.unsafe_files += 1;
         self.unsafe_bytes += bytes;
         if self.named.len() < MOST_NAMED {
+            let path = shortened(path);
             self.named.push(format!("{path} ({bytes} bytes: {what})"));
         }
     }
@@ -190,6 +170,20 @@ pub struct Progress {
     pub saved_at: Option<Timestamp>,
     /// For a plan: what was found so far.
     pub found: Option<Found>,
+    /// How much is asked for at a time.
+    pub flow: Flow,
+    /// Files of the next page.
+    pub page: PageSize,
+    /// Marks of files that were copied because persisting them kept failing: they are safe with that.
+    given_way: Vec<u64>,
+    /// Calls so far.
+    calls: u32,
+    /// What the last whole pass saw: files and bytes that need something, files without a name; files saved until then.
+    seen: [u64; 4],
+    /// Whole passes in a row that saw the same.
+    unchanged: u32,
+    /// When this execution took the worker out of service, for where no Node object can hold that.
+    pub decommissioned_at: Option<Timestamp>,
 }
 
 impl Progress {
@@ -220,25 +214,83 @@ impl Progress {
 
     /// Notes that a file has been asked for.
     pub fn asked(&mut self, pending: Pending) {
-        self.saving_since.get_or_insert(pending.asked_at);
+        let now = pending.asked_at;
+        self.saving_since.get_or_insert(now);
         self.pending.push(pending);
+        self.flow.asked(&self.pending, now);
     }
 
-    /// Notes that a file is where it should be.
-    pub fn saved(&mut self, pending: &Pending, now: Timestamp) {
+    /// Notes that a file that was under way is where it should be: in the under store, or copied.
+    pub fn saved(&mut self, pending: &Pending, persisted: bool, now: Timestamp) {
         self.saved_at = Some(now);
-        if pending.bytes >= TELLING_BYTES {
+        self.flow.saved(pending.bytes, persisted, now);
+        if persisted && pending.bytes >= TELLING_BYTES {
             let seconds = u64::try_from(now.duration_since(pending.asked_at).as_secs()).unwrap_or_default();
             let rate = pending.bytes / seconds.max(1);
             self.bytes_per_second = Some(self.bytes_per_second.unwrap_or_default().max(rate));
         }
-        if pending.copy {
-            self.totals.replicated_files += 1;
-            self.totals.replicated_bytes += pending.bytes;
-        } else {
+        if persisted {
             self.totals.persisted_files += 1;
             self.totals.persisted_bytes += pending.bytes;
+        } else {
+            self.totals.replicated_files += 1;
+            self.totals.replicated_bytes += pending.bytes;
         }
+    }
+
+    const fn saved_files(&self) -> u64 {
+        self.totals.persisted_files + self.totals.replicated_files
+    }
+
+    /// Notes that a file is copied, as persisting it keeps failing.
+    pub fn give_way(&mut self, path: &str) {
+        let mark = mark(path);
+        if !self.given_way.contains(&mark) {
+            if self.given_way.len() >= MOST_GIVEN_WAY {
+                self.given_way.remove(0);
+            }
+            self.given_way.push(mark);
+        }
+    }
+
+    /// Whether a copy of that file on other workers is enough: persisting it keeps failing, or all that is persisted does.
+    #[must_use]
+    pub fn gave_way(&self, path: &str) -> bool {
+        self.flow.fails() || self.given_way.contains(&mark(path))
+    }
+
+    /// Notes the end of a whole pass; answers whether it saw anything else than the last one.
+    pub fn ended(&mut self, pass: &Pass, now: Timestamp) -> bool {
+        if pass.unsafe_files < self.seen[0] {
+            self.flow.moved(now);
+        }
+        let saved = self.saved_files();
+        let seen = [pass.unsafe_files, pass.unsafe_bytes, pass.unnamed_files, saved];
+        let changed = self.seen != seen;
+        self.seen = seen;
+        self.unchanged = if changed { 0 } else { self.unchanged + 1 };
+        changed
+    }
+
+    /// Notes the end of a call that began with so many files saved; answers whether the next one is to follow at once: a
+    /// pass goes on, or files become safe, and it is not all as it was in the last pass.
+    pub fn called(&mut self, saved_before: Totals) -> bool {
+        self.calls += 1;
+        let moved = self.totals != saved_before;
+        let busy =
+            moved || self.pass.is_some() && (self.unchanged == 0 || self.saved_files() != self.seen[3]);
+        busy && self.calls <= MOST_EAGER_CALLS
+    }
+
+    /// Leaves out what has no room in the data of an execution.
+    pub fn lighten(&mut self) {
+        let entry = |path: &str| json_bytes(path) + ENTRY_BYTES;
+        fit(&mut self.pending, MOST_PENDING_BYTES, |pending| {
+            entry(&pending.path)
+        });
+        fit(&mut self.waiting, MOST_WAITING_BYTES, |waiting| {
+            entry(&waiting.path)
+        });
     }
 }
 

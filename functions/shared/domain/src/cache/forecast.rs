@@ -1,20 +1,11 @@
 //! What a drain of a worker would save, how long that would take, and what could not be saved.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Need, Progress};
+use super::{Need, Progress, Verdict};
 use crate::error::Result;
 use crate::plan::Plan;
-
-/// What a forecast needs of the neighbours beside what a drain does.
-#[allow(async_fn_in_trait)]
-pub trait UnderStores {
-    /// The mount points, and whether each is read-only.
-    async fn mounts(&self) -> Result<BTreeMap<String, bool>>;
-}
 
 /// The rate at which the last drains saved files.
 #[allow(async_fn_in_trait)]
@@ -96,34 +87,20 @@ pub struct Found {
     persist: Amount,
     copy: Amount,
     being_written: Amount,
-    without_store: Amount,
+    broken: Amount,
 }
 
 impl Found {
-    /// Notes a file.
-    pub fn note(&mut self, path: &str, bytes: u64, need: Need, mounts: &BTreeMap<String, bool>) {
-        match need {
+    /// Notes a file of that length.
+    pub fn note(&mut self, length: u64, verdict: &Verdict) {
+        match verdict.need {
+            _ if verdict.broken.is_some() => self.broken.add(length),
             Need::Nothing => {}
-            Need::Persist if writable(path, mounts) => self.persist.add(bytes),
-            Need::Persist => self.without_store.add(bytes),
-            Need::Copy => self.copy.add(bytes),
-            Need::Completion => self.being_written.add(bytes),
+            Need::Persist => self.persist.add(verdict.bytes),
+            Need::Copy => self.copy.add(verdict.bytes),
+            Need::Completion => self.being_written.add(verdict.bytes),
         }
     }
-}
-
-/// Whether the under store of a path takes writes: that of the deepest mount point above it.
-pub(crate) fn writable(path: &str, mounts: &BTreeMap<String, bool>) -> bool {
-    let above = |mount: &str| {
-        let mount = mount.trim_end_matches('/');
-        path.strip_prefix(mount)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    let deepest = mounts
-        .iter()
-        .filter(|(mount, _)| above(mount))
-        .max_by_key(|(mount, _)| mount.len());
-    deepest.is_some_and(|(_, read_only)| !read_only)
 }
 
 /// The other workers, and what was seen before.
@@ -149,6 +126,8 @@ pub struct Forecast {
     pub replicated: Amount,
     /// Could not be saved as things are: lost if the instance went all the same.
     pub lost: Amount,
+    /// Were broken before: some of their blocks are on no worker in service and in no under store.
+    pub broken: Amount,
     /// How long it would take at the rate seen last, with the wait for the worker's clients; none where no rate was seen.
     pub seconds: Option<u64>,
     /// That rate.
@@ -165,15 +144,6 @@ pub fn forecast(found: &Found, surroundings: Surroundings) -> (Forecast, Plan) {
             "{} files ({} bytes) are still being written",
             lost.files, lost.bytes
         ));
-    }
-    let without_store = found.without_store;
-    if without_store.files > 0 {
-        plan = plan.hindered(format!(
-            "{} files ({} bytes) have no under store that takes writes",
-            without_store.files, without_store.bytes
-        ));
-        lost.files += without_store.files;
-        lost.bytes += without_store.bytes;
     }
     let mut replicated = found.copy;
     if replicated.files > 0 && surroundings.other_workers == 0 {
@@ -203,6 +173,12 @@ pub fn forecast(found: &Found, surroundings: Surroundings) -> (Forecast, Plan) {
             replicated.files, replicated.bytes
         ));
     }
+    if found.broken.files > 0 {
+        plan = plan.doing(format!(
+            "name {} files ({} bytes) that were broken before: parts of them are on no worker in service and in no under store",
+            found.broken.files, found.broken.bytes
+        ));
+    }
     let both = Amount {
         files: persisted.files + replicated.files,
         bytes: persisted.bytes + replicated.bytes,
@@ -218,6 +194,7 @@ pub fn forecast(found: &Found, surroundings: Surroundings) -> (Forecast, Plan) {
         persisted,
         replicated,
         lost,
+        broken: found.broken,
         seconds,
         rate: surroundings.rate,
     };
@@ -226,21 +203,25 @@ pub fn forecast(found: &Found, surroundings: Surroundings) -> (Forecast, Plan) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Pending;
+    use super::super::{Broken, Pending};
     use super::*;
 
     const GB: u64 = 1_000_000_000;
 
-    fn mounts() -> BTreeMap<String, bool> {
-        [("/", false), ("/archive", true), ("/archive/new", false)]
-            .map(|(path, read_only)| (path.to_owned(), read_only))
-            .into()
+    fn verdict(bytes: u64, need: Need) -> Verdict {
+        Verdict {
+            need,
+            bytes,
+            only_here: bytes,
+            broken: None,
+            without_copy: 0,
+        }
     }
 
-    fn found(files: &[(&str, u64, Need)]) -> Found {
+    fn found(files: &[(u64, Need)]) -> Found {
         let mut found = Found::default();
-        for (path, bytes, need) in files {
-            found.note(path, *bytes, *need, &mounts());
+        for (bytes, need) in files {
+            found.note(*bytes, &verdict(*bytes, *need));
         }
         found
     }
@@ -261,11 +242,7 @@ mod tests {
 
     #[test]
     fn what_would_be_persisted_and_copied_is_counted_and_timed_by_the_rate_seen_last() {
-        let found = found(&[
-            ("/a", 4 * GB, Need::Persist),
-            ("/b", GB, Need::Copy),
-            ("/c", GB, Need::Nothing),
-        ]);
+        let found = found(&[(4 * GB, Need::Persist), (GB, Need::Copy), (GB, Need::Nothing)]);
         let (forecast, plan) = forecast(&found, with_room(GB));
         assert_eq!(
             forecast.persisted,
@@ -283,7 +260,7 @@ mod tests {
 
     #[test]
     fn many_small_files_take_as_long_as_so_many_files_took() {
-        let small: Vec<_> = (0..1_000).map(|_| ("/a", 1, Need::Persist)).collect();
+        let small: Vec<_> = (0..1_000).map(|_| (1, Need::Persist)).collect();
         let (forecast, _) = forecast(&found(&small), with_room(0));
         assert_eq!(forecast.seconds, Some(500 + 120));
     }
@@ -294,31 +271,33 @@ mod tests {
             rate: None,
             ..with_room(0)
         };
-        let (some, _) = forecast(&found(&[("/a", 1, Need::Persist)]), unknown.clone());
+        let (some, _) = forecast(&found(&[(1, Need::Persist)]), unknown.clone());
         assert_eq!(some.seconds, None);
         let (nothing, _) = forecast(&Found::default(), unknown);
         assert_eq!(nothing.seconds, Some(120));
     }
 
     #[test]
-    fn a_file_below_a_read_only_mount_has_no_under_store() {
-        let found = found(&[
-            ("/archive/a", 5, Need::Persist),
-            ("/archive/new/b", 7, Need::Persist),
-            ("/archives", 9, Need::Persist),
-        ]);
-        let (forecast, plan) = forecast(&found, with_room(0));
-        assert_eq!(forecast.lost, Amount { files: 1, bytes: 5 });
-        assert_eq!(forecast.persisted, Amount { files: 2, bytes: 16 });
-        assert!(plan.in_the_way[0].contains("no under store"), "{plan:?}");
-        let mut nowhere = Found::default();
-        nowhere.note("/a", 1, Need::Persist, &BTreeMap::new());
-        assert_eq!(nowhere.without_store.files, 1, "nothing is mounted at all");
+    fn broken_files_are_counted_apart() {
+        let mut found = found(&[(5, Need::Copy)]);
+        let broken = Verdict {
+            broken: Some(Broken {
+                lost_blocks: 1,
+                blocks: 2,
+            }),
+            ..verdict(10, Need::Copy)
+        };
+        found.note(20, &broken);
+        let (forecast, plan) = forecast(&found, with_room(GB));
+        assert_eq!(forecast.replicated, Amount { files: 1, bytes: 5 });
+        assert_eq!(forecast.broken, Amount { files: 1, bytes: 20 });
+        assert_eq!(forecast.lost, Amount::default());
+        assert!(plan.in_the_way.is_empty(), "{plan:?}");
     }
 
     #[test]
     fn copies_that_fit_nowhere_are_in_the_way_and_lost_where_there_is_no_other_worker() {
-        let copy = found(&[("/a", 5, Need::Copy)]);
+        let copy = found(&[(5, Need::Copy)]);
         let (tight, plan) = forecast(&copy, with_room(4));
         assert!(plan.in_the_way[0].contains("only 4 are free"), "{plan:?}");
         assert_eq!((tight.replicated.files, tight.lost.files), (1, 0));
@@ -333,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_still_being_written_is_told() {
-        let (forecast, plan) = forecast(&found(&[("/a", 5, Need::Completion)]), with_room(0));
+        let (forecast, plan) = forecast(&found(&[(5, Need::Completion)]), with_room(0));
         assert_eq!(forecast.lost, Amount { files: 1, bytes: 5 });
         assert!(plan.in_the_way[0].contains("still being written"));
     }
@@ -345,14 +324,14 @@ mod tests {
             path: "/a".to_owned(),
             bytes,
             asked_at,
-            copy: false,
+            ..Pending::default()
         };
         let mut progress = Progress::default();
         assert_eq!(Rate::of(&progress), None);
         progress.asked(pending(second(10), 4));
         assert_eq!(Rate::of(&progress), None);
-        progress.saved(&pending(second(10), 4), second(12));
-        progress.saved(&pending(second(11), 2), second(15));
+        progress.saved(&pending(second(10), 4), true, second(12));
+        progress.saved(&pending(second(11), 2), true, second(15));
         let rate = Rate::of(&progress).expect("a rate");
         assert_eq!((rate.files, rate.bytes, rate.seconds), (2, 6, 5));
         assert_eq!(rate.seen_at, second(15));

@@ -1,19 +1,28 @@
 //! The cache of one node: what its worker holds, which of it exists nowhere else, and what to do about it.
 
+mod carried;
+mod copying;
 mod drain;
 mod file;
+mod flow;
 mod forecast;
+mod losses;
 mod order;
+mod page;
+mod sighting;
 mod unsaved;
 
-pub use drain::{
-    CLEAN_PASSES, Idle, IdleWait, MOST_NAMED, MOST_PENDING, Pass, Pending, Phase, Progress, Totals,
-    next_phase,
-};
-pub use file::{FileState, Need, judge};
-pub(crate) use forecast::writable;
-pub use forecast::{Amount, Forecast, Found, Rate, RateMemory, Surroundings, UnderStores, forecast};
-pub use order::{Hurry, MOST_CARRIED, MOST_WAITING, Waiting, last_moment, near, next_turn, prune};
+pub use carried::{MOST_PATH_BYTES, json_bytes, shortened};
+pub use copying::{Directory, Room, TargetClaim, claim_target, to_free};
+pub use drain::{CLEAN_PASSES, Idle, IdleWait, MOST_NAMED, MOST_PENDING, Pass, Pending, Progress, Totals};
+pub(crate) use file::broken;
+pub use file::{Block, Broken, FileState, HeldBlock, Holder, Need, Stores, Verdict, judge};
+pub use flow::{Flow, overtaken, probe};
+pub use forecast::{Amount, Forecast, Found, Rate, RateMemory, Surroundings, forecast};
+pub use losses::{Loss, Losses, MOST_LOSSES_BYTES};
+pub use order::{Hurry, MOST_CARRIED, MOST_WAITING, Waiting, last_moment, last_turn, near, next_turn, prune};
+pub use page::PageSize;
+pub use sighting::{Phase, SeenWorker, Sighting, next_phase, proven_empty, several_live};
 pub use unsaved::{MOST_LISTED_BYTES, Unsaved};
 
 use serde::{Deserialize, Serialize};
@@ -53,12 +62,16 @@ pub enum WorkerState {
 }
 
 /// A file that has blocks on a worker, as the worker tells it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WorkerFile {
     /// Its path.
     pub path: String,
     /// Whether the worker's view says `PERSISTED`: such a file needs no further look.
     pub persisted: bool,
+    /// Whether the file is pinned: its blocks may not be freed.
+    pub pinned: bool,
+    /// Those of its blocks that are on this worker.
+    pub blocks: Vec<HeldBlock>,
 }
 
 /// A page of a worker's files.

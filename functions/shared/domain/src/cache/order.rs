@@ -70,10 +70,11 @@ impl Hurry {
     }
 }
 
-/// Whether the order in which files are saved counts.
+/// Whether the order in which files are saved counts: not after the deadline, when a drain that holds on has all the time
+/// that its hook leaves it.
 #[must_use]
 pub fn near(deadline: Timestamp, now: Timestamp) -> bool {
-    deadline.duration_since(now) <= NEAR
+    now < deadline && deadline.duration_since(now) <= NEAR
 }
 
 /// When an instance that is taken away at the deadline is left.
@@ -87,11 +88,21 @@ pub fn next_turn(waiting: &mut Vec<Waiting>, hurry: &Hurry, pending: &[Pending])
     if pending.len() >= MOST_AT_A_TIME {
         return None;
     }
-    let under_way: u64 = pending.iter().map(|pending| pending.bytes).sum();
-    let beside = |file: &Waiting| pending.is_empty() || hurry.fits(under_way.saturating_add(file.bytes));
+    // What is copied to other workers takes nothing from the under store.
+    let persisted = || pending.iter().filter(|pending| !pending.copy);
+    let under_way: u64 = persisted().map(|pending| pending.bytes).sum();
+    let none = persisted().next().is_none();
+    let beside = |file: &Waiting| none || hurry.fits(under_way.saturating_add(file.bytes));
     let ranked = waiting.iter().enumerate().filter(|(_, file)| beside(file));
     let (next, _) = ranked.min_by_key(|(place, file)| (hurry.rank(file), *place))?;
     Some(waiting.remove(next))
+}
+
+/// Takes the file out whose turn comes last of those that would be lost.
+pub fn last_turn(waiting: &mut Vec<Waiting>, hurry: &Hurry) -> Option<Waiting> {
+    let at_stake = waiting.iter().enumerate().filter(|(_, file)| file.at_stake);
+    let (last, _) = at_stake.max_by_key(|(_, file)| hurry.rank(file))?;
+    Some(waiting.remove(last))
 }
 
 /// Forgets those whose turn would come last, where there are too many. They are found again by the next look through the
@@ -170,7 +181,7 @@ mod tests {
             path: "/pending".to_owned(),
             bytes,
             asked_at: Timestamp::UNIX_EPOCH,
-            copy: false,
+            ..Pending::default()
         }
     }
 
@@ -183,6 +194,30 @@ mod tests {
         assert_eq!(next(&[pending(300)]), Some(300));
         assert_eq!(next(&[pending(1)]), None);
         assert_eq!(next(&[]), Some(9_000), "alone, it may turn out to be faster");
+    }
+
+    #[test]
+    fn copies_take_no_time_from_what_is_persisted() {
+        let copy = Pending {
+            copy: true,
+            ..pending(9_000)
+        };
+        let next = next_turn(&mut vec![file(300)], &MINUTE, &[pending(1), copy]);
+        assert_eq!(next.map(|file| file.bytes), Some(300));
+    }
+
+    #[test]
+    fn the_last_turn_is_that_of_a_file_that_would_be_lost() {
+        let elsewhere = Waiting {
+            at_stake: false,
+            ..file(5)
+        };
+        let mut waiting = vec![file(70), elsewhere, file(9_000), file(600)];
+        let mut last = || last_turn(&mut waiting, &MINUTE).map(|file| file.bytes);
+        assert_eq!(
+            [last(), last(), last(), last()],
+            [Some(9_000), Some(70), Some(600), None]
+        );
     }
 
     #[test]
@@ -199,7 +234,8 @@ mod tests {
     fn the_order_counts_in_the_last_two_minutes_and_the_last_moment_is_for_leaving() {
         let at = |second| Timestamp::from_second(second).expect("valid");
         assert!(!near(at(1_000), at(879)));
-        assert!(near(at(1_000), at(880)));
+        assert!(near(at(1_000), at(880)) && near(at(1_000), at(999)));
+        assert!(!near(at(1_000), at(1_000)));
         assert_eq!(last_moment(at(1_000)), at(992));
     }
 

@@ -1,5 +1,7 @@
 //! The files that could not be saved, as an outcome tells them.
 
+use super::{json_bytes, shortened};
+
 /// So many bytes of paths an outcome may hold: an event holds 256 KiB, and the outcome of a drain has other parts.
 pub const MOST_LISTED_BYTES: usize = 32 * 1024;
 /// So many files are remembered, of which as many are listed as there is room for.
@@ -21,7 +23,7 @@ impl Unsaved {
         self.files += 1;
         self.bytes += bytes;
         self.remembered
-            .push((bytes, format!("{path} ({bytes} bytes: {what})")));
+            .push((bytes, format!("{} ({bytes} bytes: {what})", shortened(path))));
         if self.remembered.len() >= 2 * MOST_REMEMBERED {
             self.largest();
         }
@@ -41,7 +43,7 @@ impl Unsaved {
         let mut listed = Vec::new();
         for (_, line) in self.remembered {
             // As JSON writes it: quotes, comma, and what has to be escaped.
-            let size = line.chars().map(json_bytes).sum::<usize>() + 3;
+            let size = json_bytes(&line) + 3;
             if size > room {
                 break;
             }
@@ -53,16 +55,9 @@ impl Unsaved {
     }
 }
 
-const fn json_bytes(character: char) -> usize {
-    match character {
-        '"' | '\\' => 2,
-        '\0'..='\u{1f}' => 6,
-        other => other.len_utf8(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::carried::tests::odd_paths;
     use super::*;
 
     fn with_files(files: u64, path: &str) -> Unsaved {
@@ -96,8 +91,8 @@ mod tests {
 
     #[test]
     fn the_list_stays_within_its_room_whatever_the_paths_are() {
-        for path in ["/a", "/\"\\", "/\u{1}\n", "/ü漢"] {
-            let (listed, _) = with_files(1_000, &path.repeat(300)).list();
+        for path in odd_paths() {
+            let (listed, _) = with_files(1_000, &path).list();
             let size = serde_json::to_vec(&listed).expect("serializes").len();
             assert!(size <= MOST_LISTED_BYTES + 2, "{size}: {path:?}");
             assert!(!listed.is_empty(), "{path:?}");

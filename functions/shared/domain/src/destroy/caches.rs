@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::fate::Settled;
 use crate::cache::{Worker, WorkerState};
 
 /// A worker's pod.
@@ -29,6 +30,16 @@ pub struct Caches {
 }
 
 impl Caches {
+    /// Whether a block that is on no worker in service is on none at all.
+    #[must_use]
+    pub fn settled(&self) -> Settled {
+        if self.out_of_service.is_empty() && self.awaited.is_empty() {
+            Settled::Yes
+        } else {
+            Settled::No
+        }
+    }
+
     /// Whether there is none any more.
     #[must_use]
     pub fn gone(&self) -> bool {
@@ -101,6 +112,7 @@ mod tests {
         let found = caches(&[pod("a")], &workers, false);
         assert_eq!(found.live, [worker("a", WorkerState::Live)]);
         assert!(found.out_of_service.is_empty() && found.awaited.is_empty());
+        assert_eq!(found.settled(), Settled::Yes);
     }
 
     #[test]
@@ -112,7 +124,8 @@ mod tests {
     #[test]
     fn one_out_of_service_is_looked_at_as_long_as_its_pod_stands() {
         let workers = [worker("a", WorkerState::Decommissioned)];
-        assert_eq!(caches(&[pod("a")], &workers, false).out_of_service.len(), 1);
+        let found = caches(&[pod("a")], &workers, false);
+        assert_eq!((found.out_of_service.len(), found.settled()), (1, Settled::No));
         let ending = WorkerPod {
             deleting: true,
             ..pod("a")

@@ -2,7 +2,6 @@
 
 mod caches;
 mod fate;
-mod losses;
 mod nodes;
 mod objects;
 mod ports;
@@ -12,8 +11,7 @@ mod round;
 mod volumes;
 
 pub use caches::{Caches, WorkerPod, caches};
-pub use fate::{Fate, fate};
-pub use losses::{Loss, Losses};
+pub use fate::{Fate, Settled, fate};
 pub use nodes::release;
 pub use objects::{
     claims_of, destroying_since, foreign, is_autoscaler, is_ours, losses, mark, next, recorded, waiting,

@@ -13,9 +13,10 @@ const LABELS: [&str; 4] = [
     names::DISK_LAYOUT_LABEL,
     names::WORKER_LABEL,
 ];
-const ANNOTATIONS: [&str; 3] = [
+const ANNOTATIONS: [&str; 4] = [
     names::DRAIN_SINCE_ANNOTATION,
     names::DECOMMISSIONED_AT_ANNOTATION,
+    names::TAKES_COPIES_ANNOTATION,
     names::EXECUTION_ANNOTATION,
 ];
 

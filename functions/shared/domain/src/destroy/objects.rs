@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::losses::Losses;
 use crate::bootstrap::title;
+use crate::cache::Losses;
 use crate::names;
 
 /// How Cluster Autoscaler's own chart labels it.

@@ -6,13 +6,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::fate::Fate;
-use super::losses::Losses;
-use crate::cache::{Amount, CLEAN_PASSES, FileState, Pass, Pending, Totals};
+use crate::cache::{Amount, CLEAN_PASSES, FileState, Flow, Losses, Pass, Pending, Totals};
 
 /// One look through the files of all caches.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Round {
+    /// When it began.
+    pub began_at: Option<Timestamp>,
     /// Hosts whose files have been looked through.
     pub looked: Vec<String>,
     /// Hosts of which a part has.
@@ -23,6 +24,8 @@ pub struct Round {
     pub not_yet: Losses,
     /// Never can be.
     pub never: Losses,
+    /// Were broken before. They are in nobody's way.
+    pub broken: Losses,
     /// Found at a host where they are not counted, and counted at another if that holds them still: so much has to be saved.
     pub elsewhere: u64,
     /// The same of what never can be.
@@ -38,12 +41,21 @@ impl Round {
     pub fn note(&mut self, path: &str, bytes: u64, fate: Fate, counts: bool) {
         match fate {
             Fate::Safe => {}
+            Fate::Broken(broken) if counts => self.broken.note(path, bytes, &broken.to_string()),
+            Fate::Broken(_) => {}
             Fate::Persist | Fate::NotYet(_) if !counts => self.elsewhere += 1,
             Fate::Never(_) if !counts => self.never_elsewhere += 1,
             Fate::Persist => self.persist.add(bytes),
             Fate::NotYet(why) => self.not_yet.note(path, bytes, why),
             Fate::Never(why) => self.never.note(path, bytes, why),
         }
+    }
+
+    /// Keeps as many names as are told and carried.
+    pub fn tidy(&mut self) {
+        self.never.tidy();
+        self.not_yet.tidy();
+        self.broken.tidy();
     }
 
     /// Notes that a host's files have been looked through.
@@ -76,7 +88,11 @@ impl Round {
 /// Whether a file is counted at that host: a file with blocks on several is counted at the first of those that go.
 #[must_use]
 pub fn counted_at(file: &FileState, host: &str, goes: impl Fn(&str) -> bool) -> bool {
-    let holders = file.block_hosts.iter().flatten().map(String::as_str);
+    let holders = file
+        .blocks
+        .iter()
+        .flat_map(|block| &block.hosts)
+        .map(String::as_str);
     holders
         .filter(|holder| goes(holder))
         .min()
@@ -95,14 +111,20 @@ pub struct Progress {
     pub clean_rounds: u32,
     /// What was asked to be written and is not there yet.
     pub pending: Vec<Pending>,
+    /// How much is asked for at a time.
+    pub flow: Flow,
     /// What has been saved.
     pub saved: Totals,
+    /// When the last look at caches in service began, if every worker that has a pod was in service then.
+    pub settled_at: Option<Timestamp>,
     /// Since when no cache is in service.
     pub out_since: Option<Timestamp>,
     /// Their clients were done when the look began.
     pub clients_done: bool,
     /// What goes with the caches, once they are done with.
     pub lost: Losses,
+    /// What was broken before.
+    pub broken: Losses,
     /// Caches of which that is not known.
     pub unseen: Vec<String>,
     /// Since when what is left has been looked for.
@@ -119,6 +141,7 @@ impl Progress {
         }
         if !out_of_service {
             self.out_since = None;
+            self.settled_at = None;
             self.clients_done = false;
         }
     }
@@ -130,16 +153,33 @@ impl Progress {
         self.clean_rounds >= CLEAN_PASSES
     }
 
-    /// Notes that a file is where it should be.
-    pub const fn saved(&mut self, bytes: u64) {
+    /// Notes that a file has been asked for.
+    pub fn asked(&mut self, pending: Pending) {
+        let now = pending.asked_at;
+        self.pending.push(pending);
+        self.flow.asked(&self.pending, now);
+    }
+
+    /// Notes that a file has reached the under store.
+    pub fn saved(&mut self, bytes: u64, now: Timestamp) {
         self.saved.persisted_files += 1;
         self.saved.persisted_bytes += bytes;
+        self.flow.saved(bytes, true, now);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::{Block, Broken};
+
+    fn on(hosts: &[&str]) -> Block {
+        Block {
+            hosts: hosts.iter().map(ToString::to_string).collect(),
+            known: true,
+            ..Block::default()
+        }
+    }
 
     fn round(fates: &[Fate]) -> Round {
         let mut round = Round::default();
@@ -170,6 +210,17 @@ mod tests {
     }
 
     #[test]
+    fn what_was_broken_before_is_in_nobodys_way_and_no_loss() {
+        let broken = Fate::Broken(Broken {
+            lost_blocks: 1,
+            blocks: 2,
+        });
+        let round = round(&[broken]);
+        assert!(round.clean(false, false));
+        assert_eq!((round.broken.files, round.lost().files), (1, 0));
+    }
+
+    #[test]
     fn a_file_that_is_counted_elsewhere_is_in_the_way_all_the_same() {
         for fate in [Fate::Persist, Fate::NotYet("why"), Fate::Never("why")] {
             let mut round = Round::default();
@@ -186,8 +237,10 @@ mod tests {
             length: 1,
             completed: true,
             persisted: false,
+            persisting: false,
             folder: false,
-            block_hosts: vec![vec!["c".into(), "b".into()], vec!["a".into()]],
+            blocks: vec![on(&["c", "b"]), on(&["a"])],
+            ..FileState::default()
         };
         let goes = |host: &str| host != "a";
         let counted: Vec<_> = ["a", "b", "c"]
@@ -196,7 +249,7 @@ mod tests {
             .collect();
         assert_eq!(counted, ["b"]);
         let nowhere = FileState {
-            block_hosts: vec![vec![]],
+            blocks: vec![on(&[])],
             ..file
         };
         assert!(counted_at(&nowhere, "c", goes), "whoever holds it tells of it");
@@ -231,6 +284,7 @@ mod tests {
             round: Some(Round::default()),
             clean_rounds: 2,
             out_since: Some(Timestamp::UNIX_EPOCH),
+            settled_at: Some(Timestamp::UNIX_EPOCH),
             clients_done: true,
             ..Progress::default()
         };

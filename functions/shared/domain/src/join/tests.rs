@@ -1,6 +1,6 @@
 use super::*;
 use crate::disks::DiskLayout;
-use crate::subject::InstanceId;
+use crate::subject::{Identity, InstanceId};
 
 const GIB: u64 = 1_073_741_824;
 const DISKS: [Disk; 2] = [Disk { size_gb: 300 }, Disk { size_gb: 300 }];
@@ -17,6 +17,7 @@ fn subject() -> Subject {
         one_array: false,
         hook: None,
         retains: false,
+        identity: Identity::default(),
     }
 }
 

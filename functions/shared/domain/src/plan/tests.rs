@@ -3,7 +3,7 @@ use crate::names;
 use crate::node::{PastCordon, VolumePhase};
 use crate::ports::{Refusal, RefusedBy};
 use crate::resolve::Direction;
-use crate::subject::InstanceId;
+use crate::subject::{Identity, InstanceId};
 
 use super::*;
 
@@ -23,6 +23,7 @@ fn subject() -> Subject {
         one_array: false,
         hook: None,
         retains: false,
+        identity: Identity::default(),
     }
 }
 

@@ -64,6 +64,9 @@ fn ec2(state: &str, group: Option<&str>) -> Ec2Instance {
         group: group.map(Into::into),
         zone: "us-west-2a".into(),
         instance_type: "m5d.4xlarge".into(),
+        private_dns_name: None,
+        private_address: None,
+        ipv6_address: None,
     }
 }
 
@@ -99,6 +102,7 @@ fn resolved(direction: Direction, trigger: &Trigger, state: &str, disks: usize) 
             disks: vec![Disk { size_gb: 300 }; disks],
             hooks: &hooks(),
             retains: true,
+            identity: Identity::default(),
             started_at: Timestamp::UNIX_EPOCH,
         },
     )
@@ -132,6 +136,7 @@ fn disks_of_a_group_that_makes_an_array_of_them_are_one() {
         disks: vec![Disk { size_gb: 300 }; 2],
         hooks: &[],
         retains: false,
+        identity: Identity::default(),
         started_at: Timestamp::UNIX_EPOCH,
     };
     let subject = resolve(&scope, known).subject.expect("ours");
@@ -153,6 +158,7 @@ fn a_node_whose_cache_is_in_memory_is_drained_and_joins_by_itself() {
             disks: vec![Disk { size_gb: 300 }; disks],
             hooks: &hooks(),
             retains: true,
+            identity: Identity::default(),
             started_at: Timestamp::UNIX_EPOCH,
         };
         let resolution = resolve(&scope, known);
@@ -166,6 +172,47 @@ fn a_node_whose_cache_is_in_memory_is_drained_and_joins_by_itself() {
         of(Direction::Join, 2),
         (ResolveOutcome::Resolved, "2x300g".to_owned())
     );
+}
+
+#[test]
+fn ec2_is_asked_of_all_but_launched_instances() {
+    for (state, asked) in [
+        ("Pending", false),
+        ("Pending:Wait", false),
+        ("Warmed:Pending:Wait", false),
+        ("InService", true),
+    ] {
+        assert_eq!(asks_ec2(Direction::Join, Some(&member(state))), asked, "{state}");
+        assert!(asks_ec2(Direction::Drain, Some(&member(state))), "{state}");
+    }
+    assert!(asks_ec2(Direction::Join, None));
+}
+
+#[test]
+fn what_ec2_tells_comes_with_the_node() {
+    let told = Ec2Instance {
+        private_dns_name: Some("ip-10-0-0-7.us-west-2.compute.internal".into()),
+        private_address: Some("10.0.0.7".into()),
+        ..ec2("running", Some("nvme"))
+    };
+    let trigger = by_hand();
+    let known = Known {
+        direction: Direction::Drain,
+        trigger: &trigger,
+        instance: &instance(),
+        membership: &member("InService"),
+        disks: vec![Disk { size_gb: 300 }; 2],
+        hooks: &[],
+        retains: false,
+        identity: Identity::from(&told),
+        started_at: Timestamp::UNIX_EPOCH,
+    };
+    let subject = resolve(&scope(), known).subject.expect("ours");
+    let node = serde_json::to_value(&subject).expect("JSON");
+    assert_eq!(node["nodeName"], "ip-10-0-0-7.us-west-2.compute.internal");
+    assert_eq!(node["privateAddress"], "10.0.0.7");
+    assert_eq!(node["instanceState"], "running");
+    assert_eq!(node.get("nodeUid"), None);
 }
 
 #[test]

@@ -90,6 +90,34 @@ async fn a_node_that_carries_the_label_of_another_instance_is_ignored() {
 
 #[tokio::test]
 #[ignore = "needs the local world"]
+async fn a_node_with_a_wrong_label_is_found_in_every_way() {
+    let client = client().await;
+    let cluster = cluster(&client);
+    let subject = Subject {
+        lifecycle_state: "InService".into(),
+        ..subject()
+    };
+    let api = Api::<CoreNode>::all(client);
+    let mut wrong = node_of(&subject);
+    wrong["metadata"]["labels"][names::INSTANCE_ID_LABEL] = json!("i-0fedcba9876543210");
+    let name = format!("node-of-{}", subject.instance_id);
+    create(&api, wrong).await;
+    let mut named = subject.clone();
+    named.identity.node_name = Some(name.clone());
+    let mut known = named.clone();
+    known.identity.node_uid = Some("of-before".into());
+    for subject in [&subject, &named, &known] {
+        let found = cluster.find(subject, Duration::ZERO).await.expect("an answer");
+        assert_eq!(found.map(|node| node.name), Some(name.clone()));
+    }
+    remove(&api, &name).await;
+    for subject in [&subject, &named, &known] {
+        assert_eq!(cluster.find(subject, Duration::ZERO).await, Ok(None));
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the local world"]
 async fn a_change_of_a_node_that_somebody_else_has_changed_is_refused() {
     let client = client().await;
     let (cluster, subject) = (cluster(&client), subject());

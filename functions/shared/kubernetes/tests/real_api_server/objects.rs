@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, from_value, json};
 use tidegate_domain::disks::{Disk, DiskLayout};
-use tidegate_domain::subject::{InstanceId, Subject};
+use tidegate_domain::subject::{Identity, InstanceId, Subject};
 use tidegate_kubernetes::Cluster;
 
 /// How long the controllers may take over something that they do at once on an idle machine.
@@ -61,6 +61,7 @@ pub(crate) fn subject() -> Subject {
         one_array: false,
         hook: None,
         retains: false,
+        identity: Identity::default(),
     }
 }
 

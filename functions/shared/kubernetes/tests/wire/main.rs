@@ -1,6 +1,7 @@
 //! What goes over the wire to the API server, and what is made of its answers.
 
 mod candidates;
+mod copy_targets;
 mod errors;
 mod listing;
 mod masters;

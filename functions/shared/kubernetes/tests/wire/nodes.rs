@@ -2,10 +2,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tidegate_domain::disks::DiskLayout;
+use tidegate_domain::error::ErrorName;
 use tidegate_domain::names;
 use tidegate_domain::node::{Node, NodeChange, Taint};
 use tidegate_domain::ports::{Changed, Nodes};
-use tidegate_domain::subject::{InstanceId, Subject};
+use tidegate_domain::subject::{Identity, InstanceId, Subject};
 
 use crate::script::{Answer, Script};
 
@@ -27,6 +28,120 @@ fn subject() -> Subject {
         one_array: false,
         hook: None,
         retains: false,
+        identity: Identity::default(),
+    }
+}
+
+const NAME: &str = "ip-10-0-0-7.us-west-2.compute.internal";
+const TYPE_AND_ZONE: &str =
+    "node.kubernetes.io/instance-type=m5d.4xlarge,topology.kubernetes.io/zone=us-west-2a";
+
+/// An instance in service whose name EC2 tells.
+fn in_service() -> Subject {
+    Subject {
+        lifecycle_state: "InService".into(),
+        identity: Identity {
+            instance_state: Some("running".into()),
+            node_name: Some(NAME.into()),
+            private_address: Some("10.0.0.7".into()),
+            ..Identity::default()
+        },
+        ..subject()
+    }
+}
+
+fn no_such_node() -> Answer {
+    Answer::failure(404, "nodes \"ip-10-0-0-7\" not found")
+}
+
+async fn found(script: &Script, subject: &Subject) -> Option<String> {
+    let found = script
+        .cluster
+        .find(subject, Duration::ZERO)
+        .await
+        .expect("an answer");
+    found.map(|node| node.name)
+}
+
+fn selectors(script: &Script) -> Vec<Option<String>> {
+    let asked = script.asked();
+    let selector = |asked: &crate::script::Asked| asked.parameter("labelSelector").map(str::to_owned);
+    asked.iter().map(selector).collect()
+}
+
+#[tokio::test]
+async fn a_node_is_got_by_the_name_that_ec2_gives() {
+    let script = Script::with([Answer::With(200, node(NAME, ID))]);
+    assert_eq!(found(&script, &in_service()).await.as_deref(), Some(NAME));
+    assert_eq!(script.lines(), [format!("GET /api/v1/nodes/{NAME}")]);
+}
+
+#[tokio::test]
+async fn a_node_that_was_found_is_not_listed_again() {
+    let mut subject = in_service();
+    subject.identity.node_uid = Some("uid-of-before".into());
+    let anew = Script::with([Answer::With(200, node(NAME, ID))]);
+    assert_eq!(
+        found(&anew, &subject).await.as_deref(),
+        Some(NAME),
+        "made anew, of one instance"
+    );
+    for answer in [no_such_node(), Answer::With(200, node(NAME, OTHER_ID))] {
+        let script = Script::with([answer]);
+        assert_eq!(found(&script, &subject).await, None);
+        assert_eq!(script.lines(), [format!("GET /api/v1/nodes/{NAME}")]);
+    }
+}
+
+#[tokio::test]
+async fn a_node_of_that_name_of_another_instance_is_not_believed() {
+    let script = Script::with([
+        Answer::With(200, node(NAME, OTHER_ID)),
+        Answer::list(&[node("renamed", ID)]),
+    ]);
+    assert_eq!(found(&script, &in_service()).await.as_deref(), Some("renamed"));
+    assert_eq!(selectors(&script)[1].as_deref(), Some(LABELLED));
+}
+
+#[tokio::test]
+async fn a_node_of_another_name_and_a_wrong_label_is_found() {
+    let mut ours = node("renamed", ID);
+    ours["metadata"]["labels"] = json!({ names::INSTANCE_ID_LABEL: OTHER_ID });
+    let script = Script::with([
+        no_such_node(),
+        Answer::list(&[]),
+        Answer::list(&[node("other", OTHER_ID), ours]),
+    ]);
+    assert_eq!(found(&script, &in_service()).await.as_deref(), Some("renamed"));
+    assert_eq!(selectors(&script)[2].as_deref(), Some(TYPE_AND_ZONE));
+}
+
+#[tokio::test]
+async fn a_terminated_instance_costs_one_look_by_its_label() {
+    let terminated = Subject {
+        lifecycle_state: "Terminated".into(),
+        identity: Identity {
+            instance_state: Some("terminated".into()),
+            ..Identity::default()
+        },
+        ..subject()
+    };
+    let script = Script::with([Answer::list(&[])]);
+    assert_eq!(found(&script, &terminated).await, None);
+    assert_eq!(selectors(&script), [Some(LABELLED.to_owned())]);
+}
+
+#[tokio::test]
+async fn a_name_that_may_not_be_read_is_no_absent_node() {
+    for (code, name) in [
+        (403, ErrorName::KubernetesRefused),
+        (503, ErrorName::KubernetesUnavailable),
+    ] {
+        let script = Script::with([Answer::failure(code, "no")]);
+        let error = script.cluster.find(&in_service(), Duration::ZERO).await;
+        let error = error.expect_err("an error");
+        assert_eq!(error.name, name);
+        assert!(error.message.contains("get nodes"), "{error}");
     }
 }
 

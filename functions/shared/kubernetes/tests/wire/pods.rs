@@ -82,6 +82,8 @@ async fn a_pod_is_seen_with_its_owner_readiness_and_end() {
             ready_since: Some(time("2026-01-02T03:05:05Z")),
             start_time: Some(time("2026-01-02T03:04:05Z")),
             grace_period_seconds: 120,
+            host_ip: None,
+            has_run: false,
             trouble: None,
         }
     );

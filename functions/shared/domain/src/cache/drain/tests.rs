@@ -1,78 +1,9 @@
 use super::*;
-use crate::cache::{MOST_CARRIED, WorkerFile};
-
-const HOST: &str = "10.0.0.7";
+use crate::cache::WorkerFile;
+use crate::cache::carried::tests::odd_paths;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).expect("valid")
-}
-
-fn worker(state: WorkerState) -> Worker {
-    Worker {
-        host: HOST.into(),
-        address: HOST.into(),
-        rpc_port: 29_999,
-        web_port: 30_000,
-        state,
-        capacity_bytes: 0,
-        used_bytes: 0,
-        last_contact_seconds: 0,
-    }
-}
-
-fn phase(state: Option<WorkerState>, pod: bool, startup_taint: bool) -> Phase {
-    let node = Node {
-        startup_taint,
-        ..Node::default()
-    };
-    next_phase(&node, HOST, state.map(worker), pod.then(Pod::default).as_ref())
-}
-
-#[test]
-fn a_worker_in_service_is_saved_also_on_a_node_that_never_opened() {
-    use WorkerState::Live;
-    assert!(matches!(phase(Some(Live), true, false), Phase::Save(_)));
-    assert!(matches!(phase(Some(Live), true, true), Phase::Save(_)));
-    assert!(matches!(phase(Some(Live), false, false), Phase::Save(_)));
-}
-
-#[test]
-fn a_worker_out_of_service_is_looked_at_again() {
-    assert!(matches!(
-        phase(Some(WorkerState::Decommissioned), true, false),
-        Phase::LookAgain(_)
-    ));
-    assert!(matches!(
-        phase(Some(WorkerState::Disabled), true, false),
-        Phase::LookAgain(_)
-    ));
-}
-
-#[test]
-fn a_worker_out_of_service_whose_pod_is_gone_holds_nothing_though_the_master_remembers_it() {
-    assert!(matches!(
-        phase(Some(WorkerState::Decommissioned), false, false),
-        Phase::Absent(_)
-    ));
-}
-
-#[test]
-fn a_lost_worker_is_waited_for_while_its_pod_stands() {
-    assert!(matches!(
-        phase(Some(WorkerState::Lost), true, false),
-        Phase::AwaitWorker(_)
-    ));
-    assert!(matches!(phase(None, true, false), Phase::AwaitWorker(_)));
-    assert!(matches!(
-        phase(Some(WorkerState::Lost), false, false),
-        Phase::Absent(_)
-    ));
-    assert!(matches!(phase(None, false, false), Phase::Absent(_)));
-}
-
-#[test]
-fn a_worker_that_never_registered_on_a_node_that_never_opened_holds_nothing() {
-    assert!(matches!(phase(None, true, true), Phase::Absent(_)));
 }
 
 #[test]
@@ -90,6 +21,7 @@ fn page(looked: u64, total: u64) -> WorkerFilePage {
     let file = |index| WorkerFile {
         path: format!("/f{index}"),
         persisted: true,
+        ..WorkerFile::default()
     };
     WorkerFilePage {
         total,
@@ -134,15 +66,17 @@ fn a_pass_with_files_without_a_name_takes_no_worker_out_of_service() {
 }
 
 #[test]
-fn a_large_file_gets_the_time_to_be_written_before_it_is_asked_for_again() {
-    let pending = |bytes| Pending {
-        path: "/a".into(),
+fn a_copy_is_asked_for_again_more_and_more_rarely() {
+    let copy = |bytes, times| Pending {
         bytes,
-        asked_at: at(0),
-        copy: false,
+        times,
+        copy: true,
+        ..Pending::default()
     };
-    assert!(!pending(1).stale(at(59)) && pending(1).stale(at(60)));
-    assert!(!pending(6_000_000_000).stale(at(659)) && pending(6_000_000_000).stale(at(660)));
+    assert!(!copy(1, 0).copy_overdue(at(59)) && copy(1, 0).copy_overdue(at(60)));
+    let large = copy(6_000_000_000, 0);
+    assert!(!large.copy_overdue(at(659)) && large.copy_overdue(at(660)));
+    assert!(!copy(1, 2).copy_overdue(at(239)) && copy(1, 2).copy_overdue(at(240)));
 }
 
 #[test]
@@ -165,31 +99,111 @@ fn a_pass_counts_every_file_and_names_the_first() {
     assert_eq!(pass.named[0], "/f0 (10 bytes: persist)");
 }
 
+/// Step Functions refuses more than 256 KiB; the answers of all other steps are beside it.
+const MOST_CARRIED_BYTES: usize = 128 * 1024;
+
 #[test]
-fn what_is_carried_between_calls_stays_far_below_what_an_execution_may_hold() {
-    let pending = Pending {
-        path: "/".repeat(512),
-        bytes: u64::MAX,
-        asked_at: at(0),
-        copy: false,
-    };
-    let waiting = Waiting {
-        path: "/".repeat(512),
-        bytes: u64::MAX,
-        at_stake: true,
-    };
-    let mut pass = Pass::default();
-    for _ in 0..1_000 {
-        pass.needs(&"/".repeat(512), u64::MAX >> 12, "persist");
+fn what_is_carried_is_bounded_whatever_the_paths() {
+    for path in odd_paths() {
+        let mut progress = Progress::default();
+        let mut pass = Pass::default();
+        for _ in 0..4_096 {
+            pass.needs(
+                &path,
+                u64::MAX >> 12,
+                "no copy elsewhere, and not to be persisted from here",
+            );
+            progress.waiting.push(Waiting {
+                path: path.clone(),
+                bytes: u64::MAX,
+                at_stake: true,
+            });
+        }
+        for number in 0..MOST_PENDING {
+            let asked_at = Timestamp::MAX;
+            progress.pending.push(Pending {
+                path: path.clone(),
+                bytes: u64::MAX,
+                asked_at,
+                ..Pending::default()
+            });
+            progress.give_way(&format!("{path}{number}"));
+        }
+        for number in 0..1_000 {
+            progress.give_way(&format!("/{number}"));
+        }
+        progress.pass = Some(pass);
+        progress.lighten();
+        let size = serde_json::to_vec(&progress).expect("serializes").len();
+        assert!(size < MOST_CARRIED_BYTES, "{size} bytes");
     }
-    let progress = Progress {
-        pass: Some(pass),
-        pending: vec![pending; MOST_PENDING],
-        waiting: vec![waiting; MOST_CARRIED],
+}
+
+#[test]
+fn what_has_room_is_carried_though_a_longer_path_has_not() {
+    let pending = |path: &str| Pending {
+        path: path.to_owned(),
+        ..Pending::default()
+    };
+    let mut progress = Progress {
+        pending: vec![pending("/a"), pending(&"/x".repeat(30_000)), pending("/b")],
         ..Progress::default()
     };
-    let size = serde_json::to_vec(&progress).expect("serializes").len();
-    assert!(size < 128 * 1024, "{size} bytes");
+    progress.lighten();
+    let paths: Vec<_> = progress.pending.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(paths, ["/a", "/b"]);
+}
+
+#[test]
+fn a_pass_that_saw_the_same_as_the_last_has_changed_nothing() {
+    let mut pass = Pass::default();
+    pass.needs("/a", 1, "persist");
+    let mut progress = Progress::default();
+    assert!(progress.ended(&pass, at(0)));
+    assert!(!progress.ended(&pass, at(0)));
+    progress.saved(&Pending::default(), true, at(1));
+    assert!(progress.ended(&pass, at(0)), "another file became safe");
+    pass.unnamed_files = 1;
+    assert!(progress.ended(&pass, at(0)));
+}
+
+#[test]
+fn calls_follow_at_once_while_files_become_safe() {
+    let mut progress = Progress::default();
+    let saved = |progress: &mut Progress| {
+        let before = progress.totals;
+        progress.saved(&Pending::default(), true, at(1));
+        progress.called(before)
+    };
+    assert!(saved(&mut progress));
+    let idle = progress.totals;
+    assert!(!progress.called(idle), "nothing became safe, no pass goes on");
+    let calls = (0..10_000).take_while(|_| saved(&mut progress)).count();
+    assert!((300..400).contains(&calls), "{calls}");
+}
+
+#[test]
+fn a_pass_that_goes_on_is_waited_for_once_it_finds_the_same() {
+    let mut pass = Pass::default();
+    pass.needs("/a", 1, "persist");
+    let mut progress = Progress {
+        pass: Some(pass.clone()),
+        ..Progress::default()
+    };
+    assert!(progress.called(Totals::default()), "the first pass");
+    progress.ended(&pass, at(0));
+    progress.ended(&pass, at(0));
+    assert!(!progress.called(Totals::default()));
+}
+
+#[test]
+fn a_file_whose_persisting_fails_may_be_copied_instead() {
+    let mut progress = Progress::default();
+    progress.give_way("/a");
+    assert!(progress.gave_way("/a") && !progress.gave_way("/b"));
+    progress.flow.halt(at(0));
+    progress.flow.halt(at(1));
+    assert!(progress.gave_way("/b"), "nothing is persisted at all");
 }
 
 #[test]
@@ -239,14 +253,13 @@ fn a_worker_that_does_not_answer_is_not_taken_for_idle() {
 #[test]
 fn the_rate_is_the_highest_at_which_a_file_of_some_size_was_written() {
     let file = |bytes, asked_at| Pending {
-        path: "/a".into(),
         bytes,
         asked_at: at(asked_at),
-        copy: false,
+        ..Pending::default()
     };
     let mut progress = Progress::default();
     let rate = |progress: &Progress| progress.hurry(at(100), at(40));
-    progress.saved(&file(4_096, 8), at(10));
+    progress.saved(&file(4_096, 8), true, at(10));
     assert_eq!(
         rate(&progress),
         Hurry {
@@ -255,9 +268,9 @@ fn the_rate_is_the_highest_at_which_a_file_of_some_size_was_written() {
         },
         "a small file says nothing"
     );
-    progress.saved(&file(200 << 20, 0), at(10));
-    progress.saved(&file(400 << 20, 0), at(10));
-    progress.saved(&file(100 << 20, 0), at(10));
+    progress.saved(&file(200 << 20, 0), true, at(10));
+    progress.saved(&file(400 << 20, 0), true, at(10));
+    progress.saved(&file(100 << 20, 0), true, at(10));
     assert_eq!(rate(&progress).bytes_per_second, 40 << 20);
     assert_eq!(progress.hurry(at(100), at(200)).seconds_left, 0);
 }

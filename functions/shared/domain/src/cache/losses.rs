@@ -1,11 +1,14 @@
-//! The files that are lost, or would be: all are counted, the largest are named.
+//! Files that are lost, or would be, or were broken before: all are counted, the largest are named.
 
 use serde::{Deserialize, Serialize};
 
 /// So many files are named.
 const MOST_NAMED: usize = 100;
-/// In so many bytes: they are carried from call to call, told on the bus, and kept in the output.
-const MOST_BYTES: usize = 16 * 1024;
+/// The names take at most this many bytes of JSON: they are carried from call to call, told on the bus, and kept in the
+/// output.
+pub const MOST_LOSSES_BYTES: usize = 16 * 1024;
+/// A longer path is named by its beginning and its end, this many characters in all.
+const LONGEST_PATH: usize = 800;
 
 /// A file that is lost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,9 +39,10 @@ impl Losses {
     pub fn note(&mut self, path: &str, bytes: u64, why: &str) {
         self.files += 1;
         self.bytes += bytes;
+        let path = shortened(path);
         if self.largest.iter().all(|loss| loss.path != path) {
             self.largest.push(Loss {
-                path: path.to_owned(),
+                path,
                 bytes,
                 why: why.to_owned(),
             });
@@ -67,7 +71,7 @@ impl Losses {
                 .then_with(|| left.path.cmp(&right.path))
         });
         // But for the brackets around all of them.
-        let mut room = MOST_BYTES - 2;
+        let mut room = MOST_LOSSES_BYTES - 2;
         let fit = self.largest.iter().take(MOST_NAMED).take_while(|loss| {
             // With its comma. A path of control characters is six times as long in JSON.
             let size = serde_json::to_string(loss).map_or(usize::MAX / 2, |text| text.len()) + 1;
@@ -79,10 +83,25 @@ impl Losses {
         self.largest.truncate(fit);
     }
 
+    /// Whether it names a file of that path.
+    #[must_use]
+    pub fn names(&self, path: &str) -> bool {
+        self.largest.iter().any(|loss| loss.path == path)
+    }
+
     /// How many are not named.
     #[must_use]
     pub fn more(&self) -> u64 {
         self.files.saturating_sub(self.largest.len() as u64)
+    }
+
+    /// Each named file with its length, and why.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let largest = self.largest.iter();
+        largest
+            .map(|loss| format!("{} ({} bytes: {})", loss.path, loss.bytes, loss.why))
+            .collect()
     }
 
     /// In words: `2 files (10 bytes), such as /a (still being written)`.
@@ -94,6 +113,17 @@ impl Losses {
         });
         format!("{} files ({} bytes){such}", self.files, self.bytes)
     }
+}
+
+fn shortened(path: &str) -> String {
+    let length = path.chars().count();
+    if length <= LONGEST_PATH {
+        return path.to_owned();
+    }
+    let part = LONGEST_PATH / 2;
+    let beginning: String = path.chars().take(part).collect();
+    let end: String = path.chars().skip(length - part).collect();
+    format!("{beginning}…{end}")
 }
 
 #[cfg(test)]
@@ -122,9 +152,19 @@ mod tests {
             }
             losses.tidy();
             let size = serde_json::to_vec(&losses.largest).expect("JSON").len();
-            assert!(size <= MOST_BYTES, "{size}: {path:?}");
+            assert!(size <= MOST_LOSSES_BYTES, "{size}: {path:?}");
             assert!(!losses.largest.is_empty(), "{path:?}");
         }
+    }
+
+    #[test]
+    fn a_path_of_60_kb_leaves_room_for_the_others() {
+        let mut losses = Losses::default();
+        losses.note(&format!("/{}/end", "\u{1}".repeat(60_000)), 9, "why");
+        losses.note("/a", 1, "why");
+        losses.tidy();
+        assert_eq!(losses.largest.len(), 2);
+        assert!(losses.largest[0].path.ends_with("/end"));
     }
 
     #[test]
