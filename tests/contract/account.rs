@@ -33,6 +33,7 @@ pub(crate) fn scope() -> Scope {
         drain_hook: "tidegate-node-drain".to_owned(),
         join_limit_seconds: JOIN_LIMIT,
         drain_limit_seconds: DRAIN_LIMIT,
+        announced_evict_limit_seconds: 12 * 3_600,
         drains_on_rebalance: true,
     }
 }

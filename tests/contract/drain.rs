@@ -6,7 +6,8 @@ use tidegate_domain::resolve::Direction;
 
 use crate::account::{Account, DRAIN_LIMIT, GROUP, INSTANCE, lifecycle_action};
 use crate::answers::{
-    blocked, cordoned, drained, evicted, forced, incomplete, lost, never_saved, retired, retiring, saving,
+    blocked, cordoned, cordoned_with, drained, evicted, forced, incomplete, lost, never_saved, own_wishes,
+    retired, retiring, saving,
 };
 use crate::ending::Ending;
 use crate::scene::{Scene, auto_scaling_fails, hook_over};
@@ -508,6 +509,22 @@ fn a_worker_that_is_in_service_again_is_drained_again_before_it_goes() {
     );
     assert_eq!(ending.asked("retire-worker").len(), 2);
     assert_eq!(ending.hook_results(), ["CONTINUE"]);
+}
+
+#[test]
+fn evict_pods_is_told_of_a_reclaimed_instance() {
+    for reclaimed in [false, true] {
+        let ending = terminating(true)
+            .on("cordon-node", move |asked| {
+                let wishes = cordon_node::Wishes {
+                    reclaimed,
+                    ..own_wishes(asked)
+                };
+                cordoned_with(asked, wishes)
+            })
+            .play();
+        assert_eq!(ending.asked("evict-pods")[0]["reclaimed"], reclaimed);
+    }
 }
 
 #[test]

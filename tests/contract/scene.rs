@@ -225,9 +225,7 @@ impl Scene {
             FunctionCall::read::<drain_cache::DrainCall>(payload).unwrap_or_else(|error| refused(&error));
         }
         if name == "evict-pods" {
-            let progress = &payload["progress"];
-            FunctionCall::read::<Option<evict_pods::Progress>>(progress)
-                .unwrap_or_else(|error| refused(&error));
+            FunctionCall::read::<evict_pods::EvictCall>(payload).unwrap_or_else(|error| refused(&error));
         }
         let call: FunctionCall = FunctionCall::read(payload).unwrap_or_else(|error| refused(&error));
         let Some(answer) = self.functions.get_mut(name) else {

@@ -278,3 +278,42 @@ async fn a_pod_that_its_budget_never_lets_go_is_deleted_when_patience_ends_and_n
     group.world.allow_eviction("case-budget-never").await;
     group.delete().await;
 }
+
+#[tokio::test]
+async fn what_does_not_leave_the_node_holds_up_no_drain() {
+    let group = Group::with_nodes("case-remaining", TWO_DISKS, 1).await;
+    let instance = &group.in_service(1).await[0];
+    let (node, _) = group.world.node_address(instance).await;
+    group
+        .world
+        .sticky_deployment("case-remaining-sticky", &node)
+        .await;
+    group
+        .world
+        .claim_of_others("case-remaining-claim", instance, &node)
+        .await;
+    let execution = drain(&group, instance).await;
+    let (pods, retired) = (
+        execution.expect("drained").seen("evictPods"),
+        execution.seen("retireWorker"),
+    );
+    assert_eq!(pods["outcome"], "evicted", "{execution:#?}");
+    assert_eq!(pods["evictedPods"], 1, "its pod, once: {execution:#?}");
+    let remaining = pods["remainingPods"][0].as_str().unwrap_or_default();
+    assert!(
+        remaining.contains("default/case-remaining-sticky") && remaining.contains("tolerates"),
+        "{execution:#?}"
+    );
+    let claim = retired["foreignClaims"][0].as_str().unwrap_or_default();
+    assert!(
+        claim.starts_with("claim default/case-remaining-claim"),
+        "{execution:#?}"
+    );
+    assert!(
+        group.world.claim_stands("case-remaining-claim").await,
+        "it was deleted: {execution:#?}"
+    );
+    group.world.remove_sticky("case-remaining-sticky").await;
+    group.world.remove_claim("case-remaining-claim").await;
+    group.delete().await;
+}

@@ -14,8 +14,8 @@ use tidegate_domain::cache::{
 use tidegate_domain::error::{Error, ErrorName, Result};
 use tidegate_domain::node::{Node, NodeChange, Pod};
 use tidegate_domain::ports::{
-    CacheMaster, CacheWorker, Changed, Clock, Copied, CopyTargets, CopyWish, Eviction, Nodes, Pods, Target,
-    WorkerReport,
+    CacheMaster, CacheWorker, Changed, Clock, Copied, CopyTargets, CopyWish, Deletion, Eviction, Nodes, Pods,
+    Target, WorkerReport,
 };
 use tidegate_domain::subject::Subject;
 use tidegate_lambda::Serve;
@@ -429,7 +429,7 @@ impl Pods for &World {
         not_asked()
     }
 
-    async fn delete(&self, _: &Pod) -> Result<Changed> {
+    async fn delete(&self, _: &Pod) -> Result<Deletion> {
         not_asked()
     }
 

@@ -9,12 +9,14 @@ use tidegate_domain::claim::taken_over;
 use tidegate_domain::deadline::retry_after_seconds;
 use tidegate_domain::error::Result;
 use tidegate_domain::names;
-use tidegate_domain::node::{Node, Pod, Volume};
+use tidegate_domain::node::{ClaimRef, Node, Pod, Volume, VolumePhase};
 use tidegate_domain::outcome::{Answer, RetireOutcome};
-use tidegate_domain::plan;
-use tidegate_domain::ports::{CacheMaster, Changed, Clock, Nodes, Pods, Volumes};
+use tidegate_domain::plan::{self, Plan};
+use tidegate_domain::ports::{CacheMaster, Changed, Claims, Clock, Nodes, Pods, Volumes};
 use tidegate_domain::resolve::Direction;
-use tidegate_domain::retire::{VolumeFate, in_service, pull_levers, volume_fate};
+use tidegate_domain::retire::{
+    ClaimFate, VolumeFate, claim_fate, in_service, may_be_ours, pull_levers, volume_fate,
+};
 use tidegate_domain::subject::Subject;
 use tidegate_lambda::{Call, Reply, Serve, Unit};
 
@@ -44,9 +46,14 @@ pub struct Facts {
     /// Volumes that carry the node's label and are not the node's: left alone.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub foreign_volumes: Vec<String>,
+    /// Claims on volumes of the node that are not our worker's: left alone, with their volumes, and not waited for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub foreign_claims: Vec<String>,
 }
 
-impl<Cluster: Nodes + Pods + Volumes, Master: CacheMaster, C: Clock> RetireWorker<Cluster, Master, C> {
+impl<Cluster: Nodes + Pods + Volumes + Claims, Master: CacheMaster, C: Clock>
+    RetireWorker<Cluster, Master, C>
+{
     async fn answer(&self, call: &Call) -> Result<Answer<RetireOutcome, Facts>> {
         let mut facts = Facts::default();
         let Some(node) = self.cluster.find(&call.node, Duration::ZERO).await? else {
@@ -78,11 +85,14 @@ impl<Cluster: Nodes + Pods + Volumes, Master: CacheMaster, C: Clock> RetireWorke
             None => self.volumes_left(call, &node, &mut facts).await?,
         };
         let Some(reason) = waiting else {
-            let reason = format!(
+            let mut reason = format!(
                 "worker of node {} is gone, and {} volumes",
                 node.name,
                 facts.deleted_volumes.len()
             );
+            if !facts.foreign_claims.is_empty() {
+                reason = format!("{reason}; left alone: {}", facts.foreign_claims.join("; "));
+            }
             return Ok(Answer::new(RetireOutcome::Retired, reason, facts));
         };
         let now = self.clock.now();
@@ -130,40 +140,56 @@ impl<Cluster: Nodes + Pods + Volumes, Master: CacheMaster, C: Clock> RetireWorke
         }))
     }
 
-    /// Deletes the node's volumes, claims before them, and watches them go; what is left, or none.
+    /// Deletes the worker's claims and the node's volumes, and watches them go; what is left, or none.
     async fn volumes_left(&self, call: &Call, node: &Node, facts: &mut Facts) -> Result<Option<String>> {
         let id = &call.node.instance_id;
         let ends = self.clock.now() + Duration::from_secs(self.watch_seconds.into());
         loop {
             let volumes = self.cluster.of_instance(id, Duration::ZERO, &|_| true).await?;
-            let mut bound = Vec::new();
+            let mut waited_for = Vec::new();
             facts.foreign_volumes.clear();
+            facts.foreign_claims.clear();
             for volume in &volumes {
                 match volume_fate(volume, node) {
                     VolumeFate::Delete => {
                         self.delete(volume, facts).await?;
                     }
-                    VolumeFate::DeleteClaim(claim) => {
-                        self.cluster.delete_claim(&claim).await?;
-                        bound.push(volume.name.clone());
-                    }
+                    VolumeFate::Bound(claim) => match self.claim_fate(&claim).await? {
+                        ClaimFate::Delete => {
+                            self.cluster.delete_claim(&claim).await?;
+                            waited_for.push(volume);
+                        }
+                        ClaimFate::Gone => waited_for.push(volume),
+                        ClaimFate::Foreign(reason) => facts.foreign_claims.push(reason),
+                    },
                     VolumeFate::Foreign(reason) => facts.foreign_volumes.push(reason),
                 }
             }
-            if bound.is_empty() {
+            if waited_for.is_empty() {
                 return Ok(None);
             }
             let left = Duration::try_from(ends.duration_since(self.clock.now())).unwrap_or_default();
             if left.is_zero() {
-                return Ok(Some(format!("volumes {} are still bound", bound.join(", "))));
+                let names: Vec<_> = waited_for.iter().map(|volume| volume.name.as_str()).collect();
+                return Ok(Some(format!("volumes {} are still bound", names.join(", "))));
             }
             let unbound = |volumes: &[Volume]| {
-                volumes
-                    .iter()
-                    .all(|volume| !matches!(volume_fate(volume, node), VolumeFate::DeleteClaim(_)))
+                !volumes.iter().any(|volume| {
+                    let bound = matches!(volume_fate(volume, node), VolumeFate::Bound(_));
+                    bound && waited_for.iter().any(|waited_for| waited_for.uid == volume.uid)
+                })
             };
             self.cluster.of_instance(id, left, &unbound).await?;
         }
+    }
+
+    async fn claim_fate(&self, claim: &ClaimRef) -> Result<ClaimFate> {
+        let found = if may_be_ours(claim, &self.namespace) {
+            self.cluster.claim(claim).await?
+        } else {
+            None
+        };
+        Ok(claim_fate(claim, &self.namespace, found.as_ref()))
     }
 
     async fn delete(&self, volume: &Volume, facts: &mut Facts) -> Result<()> {
@@ -176,16 +202,33 @@ impl<Cluster: Nodes + Pods + Volumes, Master: CacheMaster, C: Clock> RetireWorke
     }
 }
 
-impl<Cluster: Nodes + Pods + Volumes, Master: CacheMaster, C: Clock> Serve
+impl<Cluster: Nodes + Pods + Volumes + Claims, Master: CacheMaster, C: Clock>
+    RetireWorker<Cluster, Master, C>
+{
+    async fn plan(&self, call: &Call) -> Result<Plan> {
+        let node = self.cluster.find(&call.node, Duration::ZERO).await?;
+        let id = &call.node.instance_id;
+        let volumes = self.cluster.of_instance(id, Duration::ZERO, &|_| true).await?;
+        let mut claims = Vec::new();
+        let bound = volumes
+            .iter()
+            .filter(|volume| volume.phase == VolumePhase::Bound)
+            .filter_map(|volume| volume.claim.clone());
+        for claim in bound {
+            let fate = self.claim_fate(&claim).await?;
+            claims.push((claim, fate));
+        }
+        Ok(plan::retire(node.as_ref(), &volumes, &claims))
+    }
+}
+
+impl<Cluster: Nodes + Pods + Volumes + Claims, Master: CacheMaster, C: Clock> Serve
     for RetireWorker<Cluster, Master, C>
 {
     async fn serve(&self, payload: Value) -> Result<Reply> {
         let call: Call = Call::read(&payload)?;
         if call.plan {
-            let node = self.cluster.find(&call.node, Duration::ZERO).await?;
-            let id = &call.node.instance_id;
-            let volumes = self.cluster.of_instance(id, Duration::ZERO, &|_| true).await?;
-            let plan = plan::retire(node.as_ref(), &volumes);
+            let plan = self.plan(&call).await?;
             let answer = Answer::new(RetireOutcome::Planned, plan.reason(), plan);
             return Ok(Reply::of(&answer)?.about(&call.node));
         }

@@ -39,6 +39,15 @@ pub const PROVISIONER_NAMESPACE: &str = "kube-system";
 pub const DRAIN_RATE: &str = "tidegate-drain-rate";
 /// Label of Alluxio worker pods, as in Alluxio's own chart.
 pub const WORKER_POD_SELECTOR: &str = "role=alluxio-worker";
+/// Says what an Alluxio pod runs, as in Alluxio's own chart.
+pub const ROLE_LABEL: &str = "role";
+/// Value of [`ROLE_LABEL`] of a worker's pod and of its claims.
+pub const WORKER_ROLE: &str = "alluxio-worker";
+/// Value of [`ROLE_LABEL`] of a master's pod.
+pub const MASTER_ROLE: &str = "alluxio-master";
+/// The taint that a cordon comes with: `NoSchedule`, set by the node controller.
+/// <https://kubernetes.io/docs/reference/labels-annotations-taints/#node-kubernetes-io-unschedulable>
+pub const CORDON_TAINT: &str = "node.kubernetes.io/unschedulable";
 /// The service of the Alluxio masters that run in the cluster, in the namespace of the workers.
 pub const MASTER_SERVICE: &str = "alluxio-master";
 /// The name of the port of [`MASTER_SERVICE`] at which functions and clients talk to a master.

@@ -14,6 +14,9 @@ use crate::trigger::{LifecycleAction, Place, Trigger};
 /// The lifecycle state of an instance that its group has forgotten.
 pub const ENDED: &str = "Terminated";
 
+/// The most that an execution may take: its state machine ends it soon after.
+const LONGEST_SECONDS: u32 = 172_800;
+
 /// Which way the node goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -61,6 +64,8 @@ pub struct Scope {
     pub join_limit_seconds: u32,
     /// How long a drain may take, in seconds.
     pub drain_limit_seconds: u32,
+    /// How long a drain may wait for disruption budgets beside that, in seconds, where its end was announced long before.
+    pub announced_evict_limit_seconds: u32,
     /// Whether a rebalance recommendation drains the node.
     pub drains_on_rebalance: bool,
 }
@@ -81,6 +86,20 @@ impl Scope {
         match direction {
             Direction::Join => self.join_limit_seconds,
             Direction::Drain => self.drain_limit_seconds,
+        }
+    }
+
+    /// How long an execution for that trigger may take, in seconds. No hook waits for what was announced for a later day:
+    /// there is time for disruption budgets beside the drain itself.
+    #[must_use]
+    pub fn limit_for(&self, direction: Direction, trigger: &Trigger, started_at: Timestamp) -> u32 {
+        let limit = self.limit_seconds(direction);
+        if trigger.deadline(started_at).is_some() && !trigger.reclaimed() {
+            limit
+                .saturating_add(self.announced_evict_limit_seconds)
+                .min(LONGEST_SECONDS)
+        } else {
+            limit
         }
     }
 
@@ -180,10 +199,10 @@ pub fn resolve(scope: &Scope, known: Known<'_>) -> Resolution {
     let state = membership.lifecycle_state.as_str();
     // A plan leaves the hook as it is: no heartbeat, no completion.
     let hook = waiting_hook(scope, direction, trigger, state, hooks).filter(|_| !trigger.wishes().plan);
-    let limit = trigger
-        .wishes()
-        .deadline_seconds
-        .unwrap_or_else(|| scope.limit_seconds(direction));
+    let limit = trigger.wishes().deadline_seconds.unwrap_or_else(|| match hook {
+        Some(_) => scope.limit_seconds(direction),
+        None => scope.limit_for(direction, trigger, started_at),
+    });
     let by_limit = deadline(started_at, limit, hook.as_ref());
     let deadline = trigger
         .deadline(started_at)

@@ -45,10 +45,11 @@ impl Input {
     #[must_use]
     pub fn of(scope: &Scope, direction: Direction, started_at: Timestamp, trigger: &Trigger) -> Option<Self> {
         let wishes = trigger.wishes();
-        let limit = scope.limit_seconds(direction);
+        let limit = scope.limit_for(direction, trigger, started_at);
         let left = |deadline: Timestamp| {
-            let seconds = u32::try_from(deadline.duration_since(started_at).as_secs().max(1));
-            seconds.ok().filter(|seconds| *seconds < limit)
+            let seconds = deadline.duration_since(started_at).as_secs().max(1);
+            let seconds = u32::try_from(seconds).unwrap_or(u32::MAX).min(limit);
+            Some(seconds).filter(|seconds| *seconds != scope.limit_seconds(direction))
         };
         Some(Self {
             instance_id: trigger.instance()?.clone(),
@@ -285,7 +286,7 @@ mod tests {
             ),
             (
                 notice(1, News::ScheduledChange("X".into()), None, Some(at(900_000))),
-                serde_json::json!({ "instanceId": "i-00000001", "replace": true }),
+                serde_json::json!({ "instanceId": "i-00000001", "deadlineSeconds": 46_800, "replace": true }),
             ),
         ] {
             assert_eq!(input(&trigger), expected, "{trigger}");

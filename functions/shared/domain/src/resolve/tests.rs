@@ -13,6 +13,7 @@ pub(crate) fn scope() -> Scope {
         drain_hook: "tidegate-node-drain".into(),
         join_limit_seconds: 1_800,
         drain_limit_seconds: 3_600,
+        announced_evict_limit_seconds: 43_200,
         drains_on_rebalance: true,
     }
 }
@@ -324,6 +325,40 @@ fn a_deadline_by_hand_replaces_the_limit() {
     assert_eq!(by_hand.deadline, Timestamp::from_second(60).expect("valid"));
     let default = resolved(Direction::Drain, &self::by_hand(), "InService", 2);
     assert_eq!(default.deadline, Timestamp::from_second(3_600).expect("valid"));
+}
+
+#[test]
+fn an_announced_end_leaves_time_for_budgets() {
+    let announced = |begins, hook_waits: bool| {
+        let trigger = Trigger::Notice(Notice {
+            instance: instance(),
+            news: News::ScheduledChange("AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED".into()),
+            at: None,
+            begins: Some(Timestamp::from_second(begins).expect("valid")),
+        });
+        let state = if hook_waits {
+            "Terminating:Wait"
+        } else {
+            "InService"
+        };
+        let resolution = resolved(Direction::Drain, &trigger, state, 2);
+        resolution.deadline.as_second()
+    };
+    assert_eq!(announced(14 * 86_400, false), 3_600 + 43_200);
+    assert_eq!(announced(7_200, false), 7_200, "not beyond that day");
+    assert_eq!(announced(14 * 86_400, true), 3_600, "a hook waits");
+    let longest = Scope {
+        announced_evict_limit_seconds: u32::MAX,
+        ..scope()
+    };
+    let trigger = Trigger::Notice(Notice {
+        instance: instance(),
+        news: News::ScheduledChange("X".into()),
+        at: None,
+        begins: Some(Timestamp::MAX),
+    });
+    let limit = longest.limit_for(Direction::Drain, &trigger, Timestamp::UNIX_EPOCH);
+    assert_eq!(limit, LONGEST_SECONDS);
 }
 
 #[test]
