@@ -48,6 +48,8 @@ pub(crate) struct Account {
     pub(crate) hooks: Vec<GroupHook>,
     /// Whether its group keeps an instance whose terminate hook is abandoned.
     pub(crate) retains: bool,
+    /// Whether its group replaces an instance by itself on a rebalance recommendation.
+    pub(crate) rebalances: bool,
     /// The disks of its type.
     pub(crate) disks: Vec<Disk>,
     /// What AWS answers instead.
@@ -74,6 +76,7 @@ impl Account {
             launched_by: None,
             hooks: vec![hook(Direction::Join), hook(Direction::Drain)],
             retains: false,
+            rebalances: false,
             disks: vec![Disk { size_gb: 300 }; 2],
             trouble: None,
         }
@@ -114,6 +117,10 @@ impl AutoScaling for Account {
 
     async fn retains(&self, _: &str) -> Result<bool> {
         Ok(self.retains)
+    }
+
+    async fn rebalances(&self, _: &str) -> Result<bool> {
+        Ok(self.rebalances)
     }
 }
 

@@ -33,4 +33,5 @@ mod scene;
 mod several;
 mod spark;
 mod template;
+mod turns;
 mod walker;

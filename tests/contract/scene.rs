@@ -118,6 +118,7 @@ pub(crate) struct Scene {
     actions: BTreeMap<&'static str, Action>,
     asked: BTreeMap<String, usize>,
     resolution: Option<&'static str>,
+    name: String,
 }
 
 /// A hook that waits.
@@ -158,7 +159,14 @@ impl Scene {
             actions: BTreeMap::new(),
             asked: BTreeMap::new(),
             resolution: None,
+            name: "e-1".to_owned(),
         }
+    }
+
+    /// The same where the execution has that name.
+    pub(crate) fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
     }
 
     /// The same where `resolve-node` is of another release, and comes to that outcome.
@@ -192,7 +200,8 @@ impl Scene {
         let machine: Machine = machine(self.direction);
         let substitutions = substitutions(&machine);
         let input = self.input.clone();
-        Ending::of(&machine, &substitutions, &input, &mut self)
+        let name = self.name.clone();
+        Ending::named(&name, &machine, &substitutions, &input, &mut self)
     }
 
     fn function(&mut self, name: &str, payload: &Value, at: Timestamp, before: usize) -> Reply {

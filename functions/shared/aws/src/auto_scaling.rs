@@ -2,10 +2,13 @@ use std::collections::BTreeMap;
 
 use aws_config::SdkConfig;
 use aws_sdk_autoscaling::Client;
-use aws_sdk_autoscaling::types::{AutoScalingInstanceDetails, LifecycleHook, RetentionAction};
+use aws_sdk_autoscaling::types::{
+    AutoScalingGroup, AutoScalingInstanceDetails, LifecycleHook, LifecycleState, RetentionAction,
+};
 use tidegate_domain::error::Result;
 use tidegate_domain::ports::{AutoScaling, GroupHook, Membership};
 use tidegate_domain::subject::InstanceId;
+use tidegate_domain::turn::{GroupSize, GroupSizes};
 
 use crate::errors::{classify, incomplete, told};
 
@@ -29,6 +32,19 @@ impl Groups {
         Self {
             client: Client::new(configuration),
         }
+    }
+
+    /// The group of that name; none where there is none (any more).
+    async fn group(&self, name: &str) -> Result<Option<AutoScalingGroup>> {
+        let answer = self
+            .client
+            .describe_auto_scaling_groups()
+            .auto_scaling_group_names(name)
+            .send()
+            .await
+            .map_err(|error| classify(DESCRIBE_GROUPS, &error))?;
+        let mut found = answer.auto_scaling_groups.unwrap_or_default().into_iter();
+        Ok(found.find(|found| found.auto_scaling_group_name() == Some(name)))
     }
 }
 
@@ -78,19 +94,39 @@ impl AutoScaling for Groups {
     }
 
     async fn retains(&self, group: &str) -> Result<bool> {
-        let answer = self
-            .client
-            .describe_auto_scaling_groups()
-            .auto_scaling_group_names(group)
-            .send()
-            .await
-            .map_err(|error| classify(DESCRIBE_GROUPS, &error))?;
-        Ok(answer
-            .auto_scaling_groups()
-            .iter()
-            .filter(|found| found.auto_scaling_group_name() == Some(group))
-            .filter_map(|found| found.instance_lifecycle_policy()?.retention_triggers())
-            .any(|triggers| triggers.terminate_hook_abandon() == Some(&RetentionAction::Retain)))
+        let found = self.group(group).await?;
+        let triggers = found
+            .as_ref()
+            .and_then(|found| found.instance_lifecycle_policy()?.retention_triggers());
+        Ok(triggers.and_then(|triggers| triggers.terminate_hook_abandon()) == Some(&RetentionAction::Retain))
+    }
+
+    async fn rebalances(&self, group: &str) -> Result<bool> {
+        let found = self.group(group).await?;
+        Ok(found
+            .and_then(|found| found.capacity_rebalance())
+            .unwrap_or_default())
+    }
+}
+
+impl GroupSizes for Groups {
+    async fn group_size(&self, group: &str) -> Result<GroupSize> {
+        let Some(found) = self.group(group).await? else {
+            return Ok(GroupSize::default());
+        };
+        let told = |value, what| told(DESCRIBE_GROUPS, value, what);
+        let members = found.instances().iter().map(|member| -> Result<_> {
+            let instance = InstanceId::parse(&told(member.instance_id(), "InstanceId")?)?;
+            let state = member.lifecycle_state().map(LifecycleState::as_str);
+            Ok((instance, told(state, "LifecycleState")?))
+        });
+        let desired = found
+            .desired_capacity()
+            .and_then(|desired| usize::try_from(desired).ok());
+        Ok(GroupSize {
+            desired: desired.ok_or_else(|| incomplete(DESCRIBE_GROUPS, "DesiredCapacity"))?,
+            members: members.collect::<Result<_>>()?,
+        })
     }
 }
 

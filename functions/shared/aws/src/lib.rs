@@ -15,6 +15,7 @@
 
 mod auto_scaling;
 mod configuration;
+mod drains;
 mod eks;
 mod errors;
 mod executions;
@@ -25,6 +26,7 @@ mod teardown;
 
 pub use auto_scaling::Groups;
 pub use configuration::configuration;
+pub use drains::ListedDrains;
 pub use eks::EksCluster;
 pub use errors::{classify, told};
 pub use executions::{Machines, StepFunctions};

@@ -25,4 +25,5 @@ pub mod retire;
 pub mod several;
 pub mod subject;
 pub mod trigger;
+pub mod turn;
 pub mod victims;

@@ -92,6 +92,18 @@ outcomes! {
 }
 
 outcomes! {
+    /// Outcomes of `take-turn`.
+    TurnOutcome {
+        /// The instance is to be drained now, by an execution of its own.
+        Come = "turn",
+        /// Its group cannot spare it yet.
+        Waiting = "waiting",
+        /// Another execution waits in this one's place.
+        HandedOver = "handed-over",
+    }
+}
+
+outcomes! {
     /// Outcomes of `cordon-node`.
     CordonOutcome {
         /// The node is cordoned, and this execution's to drain.

@@ -80,6 +80,8 @@ pub trait AutoScaling {
     async fn hooks(&self, group: &str) -> Result<Vec<GroupHook>>;
     /// Whether the group keeps an instance whose terminate hook is abandoned.
     async fn retains(&self, group: &str) -> Result<bool>;
+    /// Whether the group replaces an instance by itself on a rebalance recommendation (`CapacityRebalance`).
+    async fn rebalances(&self, group: &str) -> Result<bool>;
 }
 
 /// Where an execution stands.
