@@ -8,7 +8,7 @@ use crate::definition::machines;
 use crate::ending::Ending;
 use crate::{
     bootstrap, claims, destroy, drain, drain_by_hand, drain_in_trouble, drift_check, join, join_in_trouble,
-    plans, several, turns,
+    launches, plans, several, turns,
 };
 
 fn joins() -> Vec<Ending> {
@@ -42,6 +42,7 @@ fn joins() -> Vec<Ending> {
             .collect(),
         join_in_trouble::unknown_outcomes(),
         plans::joins(),
+        launches::all(),
     ];
     single.into_iter().chain(several.into_iter().flatten()).collect()
 }

@@ -24,6 +24,7 @@ mod faults;
 mod functions;
 mod join;
 mod join_in_trouble;
+mod launches;
 mod machines;
 mod outcomes;
 mod plans;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tidegate_domain::outcome::{
     BootstrapOutcome, CheckOutcome, ChooseOutcome, CordonOutcome, DestroyOutcome, DrainOutcome, EvictOutcome,
-    LabelOutcome, ResolveOutcome, RetireOutcome, TurnOutcome, VolumesOutcome, WorkerOutcome,
+    LabelOutcome, LaunchOutcome, ResolveOutcome, RetireOutcome, TurnOutcome, VolumesOutcome, WorkerOutcome,
 };
 
 use crate::definition::{Scope, list, machines};
@@ -17,6 +17,7 @@ fn outcomes(function: &str) -> &'static [&'static str] {
     match function {
         "resolve-node" => ResolveOutcome::ALL,
         "take-turn" => TurnOutcome::ALL,
+        "judge-launch" => LaunchOutcome::ALL,
         "label-node" => LabelOutcome::ALL,
         "provision-volumes" => VolumesOutcome::ALL,
         "schedule-worker" => WorkerOutcome::ALL,

@@ -6,6 +6,7 @@ use aws_sdk_autoscaling::types::{
     AutoScalingGroup, AutoScalingInstanceDetails, LifecycleHook, LifecycleState, RetentionAction,
 };
 use tidegate_domain::error::Result;
+use tidegate_domain::launches::LaunchTemplates;
 use tidegate_domain::ports::{AutoScaling, GroupHook, Membership};
 use tidegate_domain::subject::InstanceId;
 use tidegate_domain::turn::{GroupSize, GroupSizes};
@@ -106,6 +107,25 @@ impl AutoScaling for Groups {
         Ok(found
             .and_then(|found| found.capacity_rebalance())
             .unwrap_or_default())
+    }
+}
+
+impl LaunchTemplates for Groups {
+    async fn launch_template(&self, instance: &InstanceId) -> Result<Option<String>> {
+        let answer = self
+            .client
+            .describe_auto_scaling_instances()
+            .instance_ids(instance.as_str())
+            .send()
+            .await
+            .map_err(|error| classify(DESCRIBE_INSTANCES, &error))?;
+        let mut found = answer.auto_scaling_instances().iter();
+        let found = found.find(|found| found.instance_id() == Some(instance.as_str()));
+        Ok(found.and_then(|found| {
+            let template = found.launch_template()?;
+            let id = template.launch_template_id()?;
+            Some(format!("{id}:{}", template.version().unwrap_or("?")))
+        }))
     }
 }
 

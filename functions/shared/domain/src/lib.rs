@@ -15,6 +15,7 @@ pub mod drift;
 pub mod error;
 pub mod evict;
 pub mod join;
+pub mod launches;
 pub mod names;
 pub mod node;
 pub mod outcome;

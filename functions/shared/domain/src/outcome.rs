@@ -104,6 +104,16 @@ outcomes! {
 }
 
 outcomes! {
+    /// Outcomes of `judge-launch`.
+    LaunchOutcome {
+        /// The launch is abandoned: its group launches another instance.
+        Abandon = "abandon",
+        /// Too many before it failed alike: the instance is kept.
+        Keep = "keep",
+    }
+}
+
+outcomes! {
     /// Outcomes of `cordon-node`.
     CordonOutcome {
         /// The node is cordoned, and this execution's to drain.
