@@ -51,6 +51,8 @@ pub(crate) struct Account {
     pub(crate) retains: bool,
     /// The smallest number of instances that its group may have; it has three.
     pub(crate) min_size: u32,
+    /// Whether its group replaces an instance by itself on a rebalance recommendation.
+    pub(crate) rebalances: bool,
     /// The disks of its type.
     pub(crate) disks: Vec<Disk>,
     /// What AWS answers instead.
@@ -78,6 +80,7 @@ impl Account {
             hooks: vec![hook(Direction::Join), hook(Direction::Drain)],
             retains: false,
             min_size: 0,
+            rebalances: false,
             disks: vec![Disk { size_gb: 300 }; 2],
             trouble: None,
         }
@@ -123,6 +126,10 @@ impl AutoScaling for Account {
             desired_capacity: 3,
             suspended: Vec::new(),
         }))
+    }
+
+    async fn rebalances(&self, _: &str) -> Result<bool> {
+        Ok(self.rebalances)
     }
 }
 

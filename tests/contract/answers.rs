@@ -2,8 +2,10 @@
 
 use serde_json::json;
 use tidegate_domain::cache::{Pass, Progress, Totals};
+use tidegate_domain::launches::Failure;
 use tidegate_domain::outcome::{
-    CordonOutcome, DrainOutcome, EvictOutcome, LabelOutcome, RetireOutcome, VolumesOutcome, WorkerOutcome,
+    CordonOutcome, DrainOutcome, EvictOutcome, LabelOutcome, LaunchOutcome, RetireOutcome, VolumesOutcome,
+    WorkerOutcome,
 };
 
 use crate::scene::Asked;
@@ -98,6 +100,18 @@ pub(crate) fn worker(asked: &Asked, outcome: WorkerOutcome, reason: &str) -> Rep
     } else {
         asked.says(outcome, reason, facts)
     }
+}
+
+/// No launch before has failed like this one.
+pub(crate) fn abandon(asked: &Asked) -> Reply {
+    let facts = judge_launch::Facts {
+        failure: Failure {
+            step: asked.payload["step"].as_str().unwrap_or_default().to_owned(),
+            launch_template: None,
+        },
+    };
+    let reason = asked.payload["reason"].as_str().unwrap_or_default();
+    asked.says(LaunchOutcome::Abandon, reason, facts)
 }
 
 pub(crate) fn evicted(asked: &Asked) -> Reply {

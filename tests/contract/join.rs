@@ -5,7 +5,7 @@ use tidegate_domain::outcome::{LabelOutcome, VolumesOutcome, WorkerOutcome};
 use tidegate_domain::resolve::Direction;
 
 use crate::account::{Account, GROUP, INSTANCE, JOIN_LIMIT, by_hand, lifecycle_action};
-use crate::answers::{labelled, no_node, provisioned, ready, volumes, worker};
+use crate::answers::{abandon, labelled, no_node, provisioned, ready, volumes, worker};
 use crate::ending::Ending;
 use crate::scene::Scene;
 
@@ -15,6 +15,7 @@ pub(crate) fn join(input: Value, account: Account) -> Scene {
         .on("label-node", labelled)
         .on("provision-volumes", provisioned)
         .on("schedule-worker", ready)
+        .on("judge-launch", abandon)
 }
 
 /// The same for a launch action of our group.

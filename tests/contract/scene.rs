@@ -120,6 +120,7 @@ pub(crate) struct Scene {
     resolution: Option<&'static str>,
     retains_later: Option<bool>,
     kept: Option<bool>,
+    name: String,
 }
 
 /// A hook that waits.
@@ -162,7 +163,14 @@ impl Scene {
             resolution: None,
             retains_later: None,
             kept: None,
+            name: "e-1".to_owned(),
         }
+    }
+
+    /// The same where the execution has that name.
+    pub(crate) fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
     }
 
     /// The same where `resolve-node` is of another release, and comes to that outcome.
@@ -208,7 +216,8 @@ impl Scene {
         let machine: Machine = machine(self.direction);
         let substitutions = substitutions(&machine);
         let input = self.input.clone();
-        Ending::of(&machine, &substitutions, &input, &mut self)
+        let name = self.name.clone();
+        Ending::named(&name, &machine, &substitutions, &input, &mut self)
     }
 
     fn function(&mut self, name: &str, payload: &Value, at: Timestamp, before: usize) -> Reply {

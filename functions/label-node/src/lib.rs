@@ -97,7 +97,11 @@ impl<N: Nodes, E: Executions, C: Clock> LabelNode<N, E, C> {
             node_name: Some(node.name.clone()),
             ..Facts::default()
         };
-        let mut change = match label(node, subject) {
+        let mine = claim(call);
+        let other = Claim::on(node);
+        let runs = rival_runs(&self.executions, &mine, other.as_ref()).await?;
+        let drain_runs = runs && other.as_ref().is_some_and(Claim::drains);
+        let mut change = match label(node, subject, drain_runs) {
             Step::Superseded(reason) => {
                 facts.draining = drained_by_another(node);
                 return Ok(Some(Answer::new(LabelOutcome::Superseded, reason, facts)));
@@ -105,9 +109,6 @@ impl<N: Nodes, E: Executions, C: Clock> LabelNode<N, E, C> {
             Step::Nothing => NodeChange::default(),
             Step::Change(change) => change,
         };
-        let mine = claim(call);
-        let other = Claim::on(node);
-        let runs = rival_runs(&self.executions, &mine, other.as_ref()).await?;
         let claim = match decide(mine, other.as_ref(), runs) {
             Decision::GiveWay(reason) => {
                 facts.draining = drained_by_another(node);

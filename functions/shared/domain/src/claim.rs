@@ -61,6 +61,12 @@ impl Claim {
         serde_json::from_str(node.annotations.get(names::EXECUTION_ANNOTATION)?).ok()
     }
 
+    /// Whether it is the claim of a drain.
+    #[must_use]
+    pub fn drains(&self) -> bool {
+        self.direction == Direction::Drain
+    }
+
     /// Adds the claim to a change of a node.
     ///
     /// # Errors

@@ -27,11 +27,44 @@ pub enum Step {
     Nothing,
 }
 
+/// Labels a node whose instance is launched. Where it is launched again, out of a warm pool, and no drain of it runs any
+/// more, what its last drain has left on the node goes: the mark, and the cordon with it.
+#[must_use]
+pub fn label(node: &Node, subject: &Subject, drain_runs: bool) -> Step {
+    if drain_runs || node.draining_since().is_none() || !launches(subject) {
+        return label_unmarked(node, subject);
+    }
+    let mut unmarked = node.clone();
+    unmarked.annotations.remove(names::DRAIN_SINCE_ANNOTATION);
+    match label_unmarked(&unmarked, subject) {
+        Step::Superseded(reason) => Step::Superseded(reason),
+        Step::Nothing => Step::Change(undo_drain(node, NodeChange::default())),
+        Step::Change(change) => Step::Change(undo_drain(node, change)),
+    }
+}
+
+/// Whether the group launches the instance right now. An instance that a person has drained and kept is in service.
+fn launches(subject: &Subject) -> bool {
+    subject.hook.is_some() || subject.lifecycle_state == "Pending:Wait"
+}
+
+fn undo_drain(node: &Node, change: NodeChange) -> NodeChange {
+    let mut change = NodeChange {
+        uncordon: node.unschedulable,
+        ..change
+    };
+    for annotation in [names::DRAIN_SINCE_ANNOTATION, names::DECOMMISSIONED_AT_ANNOTATION] {
+        if node.annotations.contains_key(annotation) {
+            change.annotations.insert(annotation, None);
+        }
+    }
+    change
+}
+
 /// The labels that say what a node is. A place of Alluxio masters also gets what keeps Cluster Autoscaler from it: here,
 /// as no manifest of ours places masters, and as it must stand before Cluster Autoscaler could take the new, still empty
 /// node for one that nobody needs. What a drain that was undone has set to keep it away goes.
-#[must_use]
-pub fn label(node: &Node, subject: &Subject) -> Step {
+fn label_unmarked(node: &Node, subject: &Subject) -> Step {
     let labels = step(
         node,
         being_drained(node),

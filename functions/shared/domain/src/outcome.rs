@@ -94,6 +94,28 @@ outcomes! {
 }
 
 outcomes! {
+    /// Outcomes of `take-turn`.
+    TurnOutcome {
+        /// The instance is to be drained now, by an execution of its own.
+        Come = "turn",
+        /// Its group cannot spare it yet.
+        Waiting = "waiting",
+        /// Another execution waits in this one's place.
+        HandedOver = "handed-over",
+    }
+}
+
+outcomes! {
+    /// Outcomes of `judge-launch`.
+    LaunchOutcome {
+        /// The launch is abandoned: its group launches another instance.
+        Abandon = "abandon",
+        /// Too many before it failed alike: the instance is kept.
+        Keep = "keep",
+    }
+}
+
+outcomes! {
     /// Outcomes of `cordon-node`.
     CordonOutcome {
         /// The node is cordoned, and this execution's to drain.

@@ -145,8 +145,10 @@ pub fn label(node: Option<&Node>, subject: &Subject, mine: Claim, other_runs: bo
             subject.instance_id
         ));
     };
-    let plan = Plan::default().step(node, join::label(node, subject));
-    claim(plan, mine, Claim::on(node).as_ref(), other_runs)
+    let other = Claim::on(node);
+    let drain_runs = other_runs && other.as_ref().is_some_and(Claim::drains);
+    let plan = Plan::default().step(node, join::label(node, subject, drain_runs));
+    claim(plan, mine, other.as_ref(), other_runs)
 }
 
 /// `provision-volumes`.

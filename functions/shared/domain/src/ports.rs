@@ -94,6 +94,8 @@ pub trait AutoScaling {
     async fn hooks(&self, group: &str) -> Result<Vec<GroupHook>>;
     /// What a group is set to; none where there is no such group (any more).
     async fn settings(&self, group: &str) -> Result<Option<GroupSettings>>;
+    /// Whether the group replaces an instance by itself on a rebalance recommendation (`CapacityRebalance`).
+    async fn rebalances(&self, group: &str) -> Result<bool>;
 }
 
 /// Where an execution stands.

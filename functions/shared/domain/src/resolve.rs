@@ -330,8 +330,34 @@ pub fn asks_ec2(direction: Direction, membership: Option<&Membership>) -> bool {
     direction == Direction::Drain || !membership.is_some_and(launching)
 }
 
+/// Why a rebalance recommendation drains nothing; none where it does, and for other triggers.
+///
+/// A young instance that is drained on advice is replaced from the same Spot pool, which gives the same advice: it joins,
+/// and the interruption warning saves what it holds if it comes to that.
+#[must_use]
+pub fn not_advised(trigger: &Trigger, membership: &Membership, group_rebalances: bool) -> Option<String> {
+    let Membership {
+        group,
+        lifecycle_state: state,
+        ..
+    } = membership;
+    let instance = trigger.instance().filter(|_| trigger.advises())?;
+    if group_rebalances {
+        Some(format!(
+            "group {group} replaces {instance} by itself (CapacityRebalance), and its terminate action drains the node"
+        ))
+    } else if out_of_pool(state).starts_with("Pending") || pooled(state) {
+        Some(format!(
+            "instance {instance} is {state}: a rebalance recommendation drains no node that has not joined yet"
+        ))
+    } else {
+        None
+    }
+}
+
 /// Whether an instance in that lifecycle state is on its way out of its group, or of its warm pool.
-fn leaves(state: &str) -> bool {
+#[must_use]
+pub fn leaves(state: &str) -> bool {
     out_of_pool(state).starts_with("Terminat")
 }
 

@@ -40,6 +40,7 @@ pub use nodes::changed_since;
 pub use ports::{ClusterView, ExecutionsView, GroupsView, WorkersView};
 pub use report::{Report, Row, Talk};
 pub use request::Request;
+pub(crate) use running::named as instance_named;
 pub use running::{MOST_DESCRIBED, unattributed};
 pub use settings::of_groups;
 pub use snapshot::{

@@ -538,3 +538,23 @@ fn a_node_without_disks_is_looked_at_before_its_end() {
     let cached = resolved(Direction::Drain, &by_hand(), "InService", 2);
     assert_eq!(cached.look_for_worker, None);
 }
+
+#[test]
+fn a_recommendation_is_left_to_a_group_that_rebalances() {
+    let advice = notice(News::RebalanceRecommendation, 0);
+    let member = |state: &str| Membership {
+        group: "nvme".into(),
+        zone: "us-west-2a".into(),
+        instance_type: "m5d.4xlarge".into(),
+        lifecycle_state: state.into(),
+    };
+    let reason = not_advised(&advice, &member("InService"), true).expect("left to the group");
+    assert!(reason.contains("CapacityRebalance"), "{reason}");
+    assert_eq!(not_advised(&advice, &member("InService"), false), None);
+    for young in ["Pending", "Pending:Wait", "Pending:Proceed", "Warmed:Running"] {
+        let reason = not_advised(&advice, &member(young), false).expect("it still joins");
+        assert!(reason.contains(young), "{reason}");
+    }
+    let warning = notice(News::SpotInterruption, 0);
+    assert_eq!(not_advised(&warning, &member("Pending:Wait"), true), None);
+}
