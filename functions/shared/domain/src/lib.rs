@@ -8,6 +8,7 @@ pub mod api_server;
 pub mod bootstrap;
 pub mod cache;
 pub mod claim;
+pub mod cordon;
 pub mod deadline;
 pub mod destroy;
 pub mod disks;
