@@ -75,6 +75,22 @@ pub fn lever(node: &Node, subject: &Subject) -> Step {
     step(node, being_drained(node), [label])
 }
 
+/// Why the label that runs a worker must stay as it is; none where it need not. Its change would end a worker of another
+/// layout, and with the pod go the volumes of its cache: such a node is drained first.
+#[must_use]
+pub fn runs_another_layout(node: &Node, subject: &Subject, pods: &[Pod]) -> Option<String> {
+    let layout = node.labels.get(names::WORKER_LABEL)?;
+    let pod = pods.iter().find(|pod| !pod.finished)?;
+    (layout != subject.disk_layout.as_str()).then(|| {
+        format!(
+            "pod {} on node {} is a worker of disk layout {layout}, the instance's disks are {}: drain the node first",
+            pod.full_name(),
+            node.name,
+            subject.disk_layout.as_str()
+        )
+    })
+}
+
 /// Opens a node for work.
 #[must_use]
 pub fn open(node: &Node, execution: &str) -> Step {
