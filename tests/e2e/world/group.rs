@@ -220,6 +220,13 @@ impl Group {
             .expect("TerminateInstanceInAutoScalingGroup");
     }
 
+    /// The group may not have fewer instances.
+    pub(crate) async fn never_below(&self, size: i32) {
+        let update = self.world.autoscaling.update_auto_scaling_group();
+        let update = update.auto_scaling_group_name(self.name).min_size(size);
+        update.send().await.expect("UpdateAutoScalingGroup");
+    }
+
     /// How many instances the group is to have.
     pub(crate) async fn desired_capacity(&self) -> i32 {
         let answer = self
