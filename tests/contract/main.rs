@@ -16,6 +16,8 @@ mod drain;
 mod drain_by_hand;
 mod drain_in_trouble;
 mod drift_check;
+mod drift_in_time;
+mod drift_repairs;
 mod ending;
 mod engine;
 mod errors;

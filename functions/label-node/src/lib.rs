@@ -144,6 +144,7 @@ fn claim(call: &Call) -> Claim {
         terminate: false,
         replace: false,
         reclaimed: false,
+        asked_to_terminate: None,
     }
 }
 

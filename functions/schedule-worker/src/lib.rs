@@ -7,12 +7,13 @@ use serde_json::Value;
 use tidegate_domain::claim::drained_by_another;
 use tidegate_domain::deadline::retry_after_seconds;
 use tidegate_domain::error::Result;
-use tidegate_domain::join::{Step, WorkerSeen, open, pull_worker_lever, worker_seen};
+use tidegate_domain::join::{Step, WorkerSeen, open, pull_worker_lever, runs_another_layout, worker_seen};
 use tidegate_domain::names;
 use tidegate_domain::node::{Node, Pod};
 use tidegate_domain::outcome::{Answer, WorkerOutcome};
 use tidegate_domain::plan::{Plan, schedule};
 use tidegate_domain::ports::{CacheMaster, Changed, Clock, Nodes, Pods};
+use tidegate_domain::subject::Subject;
 use tidegate_lambda::{Call, Reply, Serve, Unit};
 
 /// Between two looks at the Alluxio master. A worker registers within seconds of its start.
@@ -103,14 +104,33 @@ impl<Cluster: Nodes + Pods, Master: CacheMaster, C: Clock> ScheduleWorker<Cluste
                 facts,
             )))),
             Step::Nothing => Ok(Ok(node)),
-            Step::Change(change) => match self.cluster.change(&node, &change).await? {
-                Changed::Done => Ok(Ok(node)),
-                Changed::Conflict | Changed::Gone => Ok(Err(Look::NotYet(
-                    format!("node {} has changed meanwhile", node.name),
-                    facts,
-                ))),
-            },
+            Step::Change(change) => {
+                if let Some(reason) = self.other_worker(subject, &node).await? {
+                    return Ok(Err(Look::NotYet(reason, facts)));
+                }
+                match self.cluster.change(&node, &change).await? {
+                    Changed::Done => Ok(Ok(node)),
+                    Changed::Conflict | Changed::Gone => Ok(Err(Look::NotYet(
+                        format!("node {} has changed meanwhile", node.name),
+                        facts,
+                    ))),
+                }
+            }
         }
+    }
+
+    /// Why the label must stay as it is; none where it need not.
+    async fn other_worker(&self, subject: &Subject, node: &Node) -> Result<Option<String>> {
+        if !node.labels.contains_key(names::WORKER_LABEL) {
+            return Ok(None);
+        }
+        let workers = Some((self.namespace.as_str(), names::WORKER_POD_SELECTOR));
+        let any = |_: &[Pod]| true;
+        let pods = self
+            .cluster
+            .on_node(&node.name, workers, Duration::ZERO, &any)
+            .await?;
+        Ok(runs_another_layout(node, subject, &pods))
     }
 
     async fn look(&self, call: &Call, node: &Node) -> Result<Look> {

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::deadline::Frame;
 use crate::names;
-use crate::node::{Node, NodeChange, Pod};
+use crate::node::{Node, Pod};
 use crate::ports::{Deletion, Eviction, RefusedBy};
 
 /// The scheduler may bind a pod that it chose just before it saw the cordon; a node is not clear before this long
@@ -196,27 +196,6 @@ impl Verdict {
 #[must_use]
 pub fn settled(cordoned_at: Timestamp, now: Timestamp) -> bool {
     now.duration_since(cordoned_at) >= SCHEDULER_SETTLES
-}
-
-/// Cordons a node, marks it as ours to drain and keeps Cluster Autoscaler from it; none where it is so already.
-#[must_use]
-pub fn cordon(node: &Node, now: Timestamp) -> Option<NodeChange> {
-    let marked = node.draining_since().is_some();
-    if marked && node.unschedulable {
-        return None;
-    }
-    let mut change = NodeChange {
-        cordon: true,
-        ..NodeChange::default()
-    };
-    if !marked {
-        change
-            .annotations
-            .insert(names::DRAIN_SINCE_ANNOTATION, Some(now.to_string()));
-        change.hold_scale_down(node);
-        change.name_instance(node);
-    }
-    Some(change)
 }
 
 #[cfg(test)]
@@ -509,89 +488,6 @@ mod tests {
         for gone in [Deletion::Accepted, Deletion::Gone] {
             assert_eq!(Verdict::of_deletion(gone, false), Verdict::Goes);
         }
-    }
-
-    #[test]
-    fn a_node_that_never_joined_gets_the_label_that_it_is_found_by() {
-        let mut node = Node {
-            provider_id: "aws:///us-west-2a/i-0123456789abcdef0".into(),
-            ..Node::default()
-        };
-        let change = cordon(&node, at(7)).expect("to cordon");
-        let id = Some("i-0123456789abcdef0".to_owned());
-        assert_eq!(change.labels, [(names::INSTANCE_ID_LABEL, id)].into());
-        node.labels
-            .insert(names::INSTANCE_ID_LABEL.into(), "i-0123456789abcdef0".into());
-        assert_eq!(cordon(&node, at(7)).expect("to cordon").labels, [].into());
-    }
-
-    #[test]
-    fn a_drain_puts_the_label_of_another_instance_right() {
-        let right = "i-0123456789abcdef0";
-        for wrong in [
-            "i-0fedcba9876543210",
-            "I-0123456789ABCDEF0",
-            "i-0123456789abcdef0_",
-            "",
-        ] {
-            let node = Node {
-                provider_id: format!("aws:///us-west-2a/{right}"),
-                labels: [(names::INSTANCE_ID_LABEL.to_owned(), wrong.to_owned())].into(),
-                ..Node::default()
-            };
-            let change = cordon(&node, at(7)).expect("to cordon");
-            let id = Some(right.to_owned());
-            assert_eq!(change.labels, [(names::INSTANCE_ID_LABEL, id)].into(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_second_cordon_keeps_the_time_of_the_first() {
-        let change = cordon(&Node::default(), at(7)).expect("to cordon");
-        assert!(change.cordon);
-        let annotations = change
-            .annotations
-            .into_iter()
-            .map(|(k, v)| (k.to_owned(), v.expect("set")))
-            .collect();
-        let marked = Node {
-            annotations,
-            ..Node::default()
-        };
-        assert_eq!(marked.draining_since(), Some(at(7)));
-        let again = cordon(&marked, at(9)).expect("somebody uncordoned it");
-        assert!(again.cordon && again.annotations.is_empty());
-        assert_eq!(
-            cordon(
-                &Node {
-                    unschedulable: true,
-                    ..marked
-                },
-                at(9)
-            ),
-            None
-        );
-    }
-
-    #[test]
-    fn a_drain_keeps_cluster_autoscaler_away_and_says_that_it_did_unless_somebody_has_before() {
-        let change = cordon(&Node::default(), at(7)).expect("to cordon");
-        for name in [
-            names::SCALE_DOWN_DISABLED_ANNOTATION,
-            names::SCALE_DOWN_HELD_ANNOTATION,
-        ] {
-            assert_eq!(change.annotations.get(name), Some(&Some("true".to_owned())));
-        }
-        let kept = Node {
-            annotations: [(
-                names::SCALE_DOWN_DISABLED_ANNOTATION.to_owned(),
-                "true".to_owned(),
-            )]
-            .into(),
-            ..Node::default()
-        };
-        let change = cordon(&kept, at(7)).expect("to cordon");
-        assert_eq!(change.annotations.len(), 1, "{change:?}");
     }
 
     #[test]

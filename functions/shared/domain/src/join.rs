@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::cache::{Worker, WorkerState};
 use crate::claim::taken_over;
+use crate::cordon;
 use crate::disks::{Disk, expected_cache_bytes, fast_disk_node};
 use crate::names;
 use crate::node::{Node, NodeChange, Pod, Volume, VolumePhase};
@@ -48,14 +49,13 @@ fn launches(subject: &Subject) -> bool {
     subject.hook.is_some() || subject.lifecycle_state == "Pending:Wait"
 }
 
-fn undo_drain(node: &Node, change: NodeChange) -> NodeChange {
-    let mut change = NodeChange {
-        uncordon: node.unschedulable,
-        ..change
-    };
-    for annotation in [names::DRAIN_SINCE_ANNOTATION, names::DECOMMISSIONED_AT_ANNOTATION] {
-        if node.annotations.contains_key(annotation) {
-            change.annotations.insert(annotation, None);
+fn undo_drain(node: &Node, mut change: NodeChange) -> NodeChange {
+    let undone = cordon::undo(node);
+    change.uncordon = undone.uncordon;
+    for (annotation, value) in undone.annotations {
+        // The claim of the join stands there by now, or takes the place of the drain's.
+        if annotation != names::EXECUTION_ANNOTATION {
+            change.annotations.entry(annotation).or_insert(value);
         }
     }
     change
@@ -106,6 +106,22 @@ pub fn pull_worker_lever(node: &Node, subject: &Subject, execution: &str) -> Ste
 pub fn lever(node: &Node, subject: &Subject) -> Step {
     let label = (names::WORKER_LABEL, subject.disk_layout.as_str());
     step(node, being_drained(node), [label])
+}
+
+/// Why the label that runs a worker must stay as it is; none where it need not. Its change would end a worker of another
+/// layout, and with the pod go the volumes of its cache: such a node is drained first.
+#[must_use]
+pub fn runs_another_layout(node: &Node, subject: &Subject, pods: &[Pod]) -> Option<String> {
+    let layout = node.labels.get(names::WORKER_LABEL)?;
+    let pod = pods.iter().find(|pod| !pod.finished)?;
+    (layout != subject.disk_layout.as_str()).then(|| {
+        format!(
+            "pod {} on node {} is a worker of disk layout {layout}, the instance's disks are {}: drain the node first",
+            pod.full_name(),
+            node.name,
+            subject.disk_layout.as_str()
+        )
+    })
 }
 
 /// Opens a node for work.

@@ -9,6 +9,7 @@ pub mod bootstrap;
 pub mod cache;
 pub mod capacity;
 pub mod claim;
+pub mod cordon;
 pub mod deadline;
 pub mod destroy;
 pub mod disks;

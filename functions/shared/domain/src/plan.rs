@@ -10,9 +10,10 @@ use serde::Serialize;
 
 use crate::cache::{Worker, WorkerState};
 use crate::claim::{Claim, Decision, decide};
+use crate::cordon;
 use crate::disks::Disk;
 use crate::error::Result;
-use crate::evict::{self, Fate, fate};
+use crate::evict::{Fate, fate};
 use crate::join::{self, Step, VolumesSeen, volumes_seen};
 use crate::node::{ClaimRef, Node, NodeChange, Pod, Volume};
 use crate::ports::Eviction;
@@ -187,7 +188,7 @@ pub fn schedule(node: Option<&Node>, subject: &Subject, daemon_set: bool, worker
 #[must_use]
 pub fn cordon(node: Option<&Node>, mine: Claim, other_runs: bool, now: Timestamp) -> Plan {
     let Some(node) = node else { return Plan::default() };
-    let plan = match evict::cordon(node, now) {
+    let plan = match cordon::cordon(node, now) {
         Some(change) => Plan::default().change(node, &change),
         None => Plan::default(),
     };

@@ -395,7 +395,8 @@ fn waiting_hook(
         Trigger::LifecycleAction(action) => action_waits(direction, action, state),
         _ => match direction {
             Direction::Join => out_of_pool(state) == "Pending:Wait",
-            Direction::Drain => out_of_pool(state) == "Terminating:Wait",
+            // An instance that goes back into the pool waits there for the terminate hook, one that is new for the other.
+            Direction::Drain => out_of_pool(state) == "Terminating:Wait" || state == "Warmed:Pending:Wait",
         },
     };
     let name = scope.hook(direction);

@@ -443,3 +443,27 @@ fn a_worker_with_lost_storage_or_too_little_of_it_proves_the_node_unfit() {
         WorkerSeen::Unfit(_)
     ));
 }
+
+#[test]
+fn a_worker_of_another_layout_keeps_its_label() {
+    let labelled = |layout: &str| Node {
+        labels: [(names::WORKER_LABEL.to_owned(), layout.to_owned())].into(),
+        ..Node::default()
+    };
+    let ended = Pod {
+        finished: true,
+        ..pod(false)
+    };
+    let other = labelled("1x600g");
+    let reason = runs_another_layout(&other, &subject(), &[ended.clone(), pod(true)]).expect("it stays");
+    assert!(reason.contains("drain the node first"), "{reason}");
+    assert_eq!(runs_another_layout(&other, &subject(), &[ended]), None);
+    assert_eq!(
+        runs_another_layout(&labelled("2x300g"), &subject(), &[pod(true)]),
+        None
+    );
+    assert_eq!(
+        runs_another_layout(&Node::default(), &subject(), &[pod(true)]),
+        None
+    );
+}

@@ -36,6 +36,7 @@ fn claim_of(execution: &str) -> Claim {
         terminate: false,
         replace: false,
         reclaimed: false,
+        asked_to_terminate: None,
     }
 }
 

@@ -446,6 +446,7 @@ fn a_node_that_returns_to_a_warm_pool_or_ends_in_it_is_drained() {
             (ending(), "Warmed:Terminating:Wait", Resolved, true),
             (ending(), "Warmed:Terminating:Proceed", Resolved, false),
             (by_hand(), "Warmed:Terminating:Wait", Resolved, true),
+            (by_hand(), "Warmed:Pending:Wait", Resolved, true),
             (by_hand(), "Warmed:Running", Resolved, false),
         ],
     );
