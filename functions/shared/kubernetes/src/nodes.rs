@@ -82,8 +82,11 @@ impl Cluster {
     /// The Node object of that name; none where there is none.
     async fn node_named(&self, name: &str) -> Result<Option<Node>> {
         let api = Api::<core::Node>::all(self.client.clone());
-        let found = self.ask(GET_NODES, async || api.get_opt(name).await).await?;
-        Ok(found.map(node_view))
+        match self.send(async || api.get(name).await).await {
+            Ok(node) => Ok(Some(node_view(node))),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            Err(error) => Err(self.classify(GET_NODES, error)),
+        }
     }
 }
 
