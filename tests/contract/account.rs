@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tidegate_domain::api_server::{ApiServer, ApiServers};
 use tidegate_domain::disks::Disk;
 use tidegate_domain::error::{Error, Result};
-use tidegate_domain::ports::{AutoScaling, Ec2Instance, GroupHook, Instances, Membership};
+use tidegate_domain::ports::{AutoScaling, Ec2Instance, GroupHook, GroupSettings, Instances, Membership};
 use tidegate_domain::resolve::{Direction, Scope};
 use tidegate_domain::subject::InstanceId;
 
@@ -33,6 +33,7 @@ pub(crate) fn scope() -> Scope {
         drain_hook: "tidegate-node-drain".to_owned(),
         join_limit_seconds: JOIN_LIMIT,
         drain_limit_seconds: DRAIN_LIMIT,
+        announced_evict_limit_seconds: 12 * 3_600,
         drains_on_rebalance: true,
     }
 }
@@ -48,6 +49,10 @@ pub(crate) struct Account {
     pub(crate) hooks: Vec<GroupHook>,
     /// Whether its group keeps an instance whose terminate hook is abandoned.
     pub(crate) retains: bool,
+    /// The smallest number of instances that its group may have; it has three.
+    pub(crate) min_size: u32,
+    /// Whether its group replaces an instance by itself on a rebalance recommendation.
+    pub(crate) rebalances: bool,
     /// The disks of its type.
     pub(crate) disks: Vec<Disk>,
     /// What AWS answers instead.
@@ -74,6 +79,8 @@ impl Account {
             launched_by: None,
             hooks: vec![hook(Direction::Join), hook(Direction::Drain)],
             retains: false,
+            min_size: 0,
+            rebalances: false,
             disks: vec![Disk { size_gb: 300 }; 2],
             trouble: None,
         }
@@ -112,8 +119,17 @@ impl AutoScaling for Account {
         Ok(self.hooks.clone())
     }
 
-    async fn retains(&self, _: &str) -> Result<bool> {
-        Ok(self.retains)
+    async fn settings(&self, _: &str) -> Result<Option<GroupSettings>> {
+        Ok(Some(GroupSettings {
+            retains: self.retains,
+            min_size: self.min_size,
+            desired_capacity: 3,
+            suspended: Vec::new(),
+        }))
+    }
+
+    async fn rebalances(&self, _: &str) -> Result<bool> {
+        Ok(self.rebalances)
     }
 }
 

@@ -2,8 +2,10 @@
 
 use serde_json::json;
 use tidegate_domain::cache::{Pass, Progress, Totals};
+use tidegate_domain::launches::Failure;
 use tidegate_domain::outcome::{
-    CordonOutcome, DrainOutcome, EvictOutcome, LabelOutcome, RetireOutcome, VolumesOutcome, WorkerOutcome,
+    CordonOutcome, DrainOutcome, EvictOutcome, LabelOutcome, LaunchOutcome, RetireOutcome, VolumesOutcome,
+    WorkerOutcome,
 };
 
 use crate::scene::Asked;
@@ -22,6 +24,7 @@ pub(crate) fn labelled_with(asked: &Asked, wishes: label_node::Wishes) -> Reply 
     let facts = label_node::Facts {
         node_name: Some("node-1".to_owned()),
         wishes: Some(wishes),
+        ..label_node::Facts::default()
     };
     asked.says(LabelOutcome::Labelled, "node node-1 is labelled", facts)
 }
@@ -62,6 +65,7 @@ pub(crate) fn no_node(asked: &Asked) -> Reply {
 pub(crate) fn provisioned(asked: &Asked) -> Reply {
     let facts = provision_volumes::Facts {
         volumes: vec!["local-pv-1".to_owned(), "local-pv-2".to_owned()],
+        ..provision_volumes::Facts::default()
     };
     asked.says(VolumesOutcome::Provisioned, "2 disks are 2 volumes", facts)
 }
@@ -80,6 +84,7 @@ pub(crate) fn ready(asked: &Asked) -> Reply {
         node_name: Some("node-1".to_owned()),
         pod: Some("alluxio/alluxio-worker-2x300g-1".to_owned()),
         capacity_bytes: Some(528_280_977_408),
+        ..schedule_worker::Facts::default()
     };
     asked.says(
         WorkerOutcome::Ready,
@@ -95,6 +100,18 @@ pub(crate) fn worker(asked: &Asked, outcome: WorkerOutcome, reason: &str) -> Rep
     } else {
         asked.says(outcome, reason, facts)
     }
+}
+
+/// No launch before has failed like this one.
+pub(crate) fn abandon(asked: &Asked) -> Reply {
+    let facts = judge_launch::Facts {
+        failure: Failure {
+            step: asked.payload["step"].as_str().unwrap_or_default().to_owned(),
+            launch_template: None,
+        },
+    };
+    let reason = asked.payload["reason"].as_str().unwrap_or_default();
+    asked.says(LaunchOutcome::Abandon, reason, facts)
 }
 
 pub(crate) fn evicted(asked: &Asked) -> Reply {
@@ -183,9 +200,28 @@ pub(crate) fn saving_for_ever(asked: &Asked) -> Reply {
     }
 }
 
-/// What a worker that is never saved answers: waiting, and from the deadline on incomplete.
+/// A worker that is gone with two files that were only there.
+pub(crate) fn lost(asked: &Asked) -> Reply {
+    let reason = "node node-1 has no Alluxio worker; when the files of its worker were last looked at, 2 of them (2097152 \
+                  bytes) existed nowhere else, such as /a";
+    let listed = drain_cache::Facts {
+        unsaved_files: vec!["/a (1048576 bytes: not in the under store)".to_owned()],
+        more_unsaved_files: Some(1),
+        ..facts(1, 2)
+    };
+    asked.says(DrainOutcome::Lost, reason, listed)
+}
+
+/// What a worker that is never saved answers: waiting, from the deadline on incomplete, and once the hook is over too.
 pub(crate) fn never_saved(asked: &Asked) -> Reply {
-    if asked.at < asked.call.frame.deadline {
+    if asked.payload["hookOver"] == true {
+        let reason = "the terminate hook waits no longer, and 2 files (2097152 bytes) on worker 10.0.0.7 exist nowhere else";
+        let listed = drain_cache::Facts {
+            unsaved_files: vec!["/a (1048576 bytes: not in the under store)".to_owned()],
+            ..facts(1, 2)
+        };
+        asked.says(DrainOutcome::Incomplete, reason, listed)
+    } else if asked.at < asked.call.frame.deadline {
         saving(asked)
     } else {
         incomplete(asked)

@@ -34,7 +34,7 @@ fn soon() -> Timestamp {
 }
 
 /// A drain that finds another at work.
-fn gave_way() -> Ending {
+pub(crate) fn gave_way() -> Ending {
     terminating(true)
         .on("cordon-node", |asked| {
             let reason = format!("execution {OTHER} drains this node already");

@@ -4,10 +4,13 @@ use serde_json::{Value, json};
 use tidegate_domain::outcome::{CordonOutcome, DrainOutcome, EvictOutcome, RetireOutcome};
 use tidegate_domain::resolve::Direction;
 
-use crate::account::{Account, DRAIN_LIMIT, GROUP, lifecycle_action};
-use crate::answers::{blocked, cordoned, drained, evicted, forced, never_saved, retired, retiring, saving};
+use crate::account::{Account, DRAIN_LIMIT, GROUP, INSTANCE, lifecycle_action};
+use crate::answers::{
+    blocked, cordoned, cordoned_with, drained, evicted, forced, incomplete, lost, never_saved, own_wishes,
+    retired, retiring, saving,
+};
 use crate::ending::Ending;
-use crate::scene::Scene;
+use crate::scene::{Scene, auto_scaling_fails, hook_over};
 use crate::walker::MOST_EVENTS;
 
 /// Seconds after the deadline for which pods and the worker's remains are still waited for.
@@ -30,11 +33,11 @@ pub(crate) fn terminating(retains: bool) -> Scene {
     })
 }
 
-fn terminating_from(account: Account) -> Scene {
+pub(crate) fn terminating_from(account: Account) -> Scene {
     drain(lifecycle_action(Direction::Drain, GROUP), account)
 }
 
-fn clean() -> Ending {
+pub(crate) fn clean() -> Ending {
     terminating(true).play()
 }
 
@@ -83,27 +86,57 @@ pub(crate) fn without_node(scene: Scene) -> Scene {
         })
 }
 
-fn no_node() -> Ending {
+pub(crate) fn no_node() -> Ending {
     without_node(terminating(true)).play()
 }
 
-fn of_another_group() -> Ending {
+pub(crate) fn of_another_group() -> Ending {
     let account = Account::with_instance("Terminating:Wait");
     drain(lifecycle_action(Direction::Drain, "web"), account).play()
 }
 
-fn without_disks() -> Ending {
+pub(crate) fn without_disks() -> Ending {
     let mut account = Account::with_instance("Terminating:Wait");
     account.disks.clear();
-    terminating_from(account).play()
+    terminating_from(account)
+        .on("drain-cache", |asked| {
+            assert_eq!(
+                asked.payload["plan"], true,
+                "nothing is changed before a worker is found"
+            );
+            let looked = drain_cache::Planned {
+                absent: Some("node node-1 has no Alluxio worker".to_owned()),
+                ..drain_cache::Planned::default()
+            };
+            asked.says(DrainOutcome::Planned, "nothing to do", looked)
+        })
+        .play()
 }
 
-fn never_saved_and_retained() -> Ending {
+/// A worker runs on the node all the same: it began when nodes without disks were to cache in memory.
+pub(crate) fn without_disks_and_with_a_worker() -> Ending {
+    let mut account = Account::with_instance("Terminating:Wait");
+    account.disks.clear();
+    terminating_from(account)
+        .on("drain-cache", |asked| {
+            if asked.payload["plan"] == false {
+                return drained(asked);
+            }
+            let looked = drain_cache::Planned {
+                host: Some("10.0.0.7".to_owned()),
+                ..drain_cache::Planned::default()
+            };
+            asked.says(DrainOutcome::Planned, "would persist 2 files", looked)
+        })
+        .play()
+}
+
+pub(crate) fn never_saved_and_retained() -> Ending {
     terminating(true).on("drain-cache", never_saved).play()
 }
 
 /// Saved only long after the deadline, in a group that does not retain.
-fn saved_late() -> Ending {
+pub(crate) fn saved_late() -> Ending {
     terminating(false)
         .on("drain-cache", |asked| {
             if asked.age() < 3 * i64::from(DRAIN_LIMIT) {
@@ -116,7 +149,7 @@ fn saved_late() -> Ending {
 }
 
 /// Never saved, in a group that does not retain and whose hook lasts two days.
-fn never_saved_and_not_retained() -> Ending {
+pub(crate) fn never_saved_and_not_retained() -> Ending {
     let account = Account::with_instance("Terminating:Wait").with_heartbeat(3_600);
     terminating_from(account).on("drain-cache", never_saved).play()
 }
@@ -125,8 +158,69 @@ fn budget_for_ever() -> Ending {
     terminating(true).on("evict-pods", blocked).play()
 }
 
-fn worker_stays() -> Ending {
+pub(crate) fn worker_stays() -> Ending {
     terminating(true).on("retire-worker", retiring).play()
+}
+
+/// A drain of an instance that EC2 takes back in two minutes, whatever its hook is told.
+pub(crate) fn taken_back(retains: bool, lifecycle_state: &str) -> Scene {
+    let input = json!({ "instanceId": INSTANCE, "reclaimed": true, "deadlineSeconds": 120 });
+    let account = Account {
+        retains,
+        ..Account::with_instance(lifecycle_state)
+    };
+    drain(input, account).on("drain-cache", |asked| match asked.before {
+        0 => saving(asked),
+        _ => incomplete(asked),
+    })
+}
+
+/// The worker is gone before its files were saved.
+pub(crate) fn worker_lost(retains: bool) -> Ending {
+    terminating(retains)
+        .on("drain-cache", |asked| match asked.before {
+            0 => saving(asked),
+            _ => lost(asked),
+        })
+        .play()
+}
+
+/// Never saved, in a group whose policy is taken off while the drain runs.
+pub(crate) fn retains_no_more() -> Ending {
+    terminating(true)
+        .retaining_later(false)
+        .on("drain-cache", never_saved)
+        .play()
+}
+
+/// The same where the group cannot be asked.
+pub(crate) fn retention_unknown() -> Ending {
+    terminating(true)
+        .on("drain-cache", never_saved)
+        .action("describeAutoScalingGroups", |_| {
+            Some(auto_scaling_fails("Rate exceeded"))
+        })
+        .play()
+}
+
+/// The hook runs out in the moment in which it is abandoned.
+pub(crate) fn over_when_abandoned(retains: bool) -> Ending {
+    let account = Account {
+        retains: true,
+        ..Account::with_instance("Terminating:Wait")
+    };
+    let scene = terminating_from(account)
+        .on("drain-cache", never_saved)
+        .action("completeLifecycleAction", |_| Some(hook_over()))
+        .action("describeAutoScalingInstances", move |before| {
+            (before == 0).then(|| auto_scaling_fails("Rate exceeded"))
+        });
+    if retains {
+        scene.play()
+    } else {
+        // The policy is there when it is asked for, and gone when the hook ends.
+        scene.kept_at_the_end(false).play()
+    }
 }
 
 fn in_service_again() -> Ending {
@@ -150,11 +244,18 @@ pub(crate) fn all() -> Vec<Ending> {
         no_node(),
         of_another_group(),
         without_disks(),
+        without_disks_and_with_a_worker(),
         never_saved_and_retained(),
         saved_late(),
         budget_for_ever(),
         worker_stays(),
         in_service_again(),
+        taken_back(true, "Terminating:Wait").play(),
+        worker_lost(false),
+        retains_no_more(),
+        retention_unknown(),
+        over_when_abandoned(true),
+        over_when_abandoned(false),
     ]
 }
 
@@ -217,6 +318,31 @@ fn what_is_not_ours_is_ignored_and_only_a_hook_of_ours_goes_on() {
     let ending = without_disks();
     ending.assert_outcome("ignored", "no NVMe instance store");
     assert_eq!(ending.hook_results(), ["CONTINUE"]);
+    for function in ["cordon-node", "evict-pods", "retire-worker"] {
+        assert!(ending.asked(function).is_empty(), "{function}");
+    }
+}
+
+#[test]
+fn a_worker_on_a_node_without_disks_is_drained() {
+    let ending = without_disks_and_with_a_worker();
+    ending.assert_outcome("drained", "only copy");
+    assert_eq!(ending.hook_results(), ["CONTINUE"]);
+    assert_eq!(ending.asked("cordon-node").len(), 1);
+    assert_eq!(ending.asked("evict-pods").len(), 1);
+}
+
+#[test]
+fn an_unseen_node_without_disks_is_no_empty_one() {
+    let mut account = Account {
+        retains: true,
+        ..Account::with_instance("Terminating:Wait")
+    };
+    account.disks.clear();
+    let ending = terminating_from(account)
+        .on("drain-cache", |asked| asked.fails("KubernetesUnavailable"))
+        .play();
+    ending.assert_outcome("retained", "what the worker holds could not be seen");
 }
 
 #[test]
@@ -243,14 +369,28 @@ fn where_the_group_does_not_retain_a_drain_holds_on_past_its_deadline_until_all_
 }
 
 #[test]
-fn a_drain_that_holds_on_to_the_hooks_last_second_fits_into_an_executions_history() {
+fn bytes_lost_as_their_hook_runs_out_are_told() {
     let ending = never_saved_and_not_retained();
-    ending.assert_outcome("superseded", "2 files on worker 10.0.0.7 are not safe yet");
+    ending.assert_outcome("incomplete", "the instance is Terminated");
     assert_eq!(
         ending.hook_results(),
         [""; 0],
         "nothing of ours may end the instance"
     );
+    let seen = &ending.told()["seen"]["drainCache"];
+    assert_eq!(seen["bytesLeft"], 2 << 20, "{seen:#}");
+    assert_eq!(
+        seen["unsavedFiles"],
+        json!(["/a (1048576 bytes: not in the under store)"])
+    );
+    let looks = ending.asked("drain-cache");
+    let last: Vec<_> = looks.iter().filter(|call| call["hookOver"] == true).collect();
+    assert_eq!(last.len(), 1, "one last look, and its bytes are counted once");
+}
+
+#[test]
+fn a_drain_that_holds_its_hook_fits_into_a_history() {
+    let ending = never_saved_and_not_retained();
     assert!(
         (172_000..174_000).contains(&ending.seconds),
         "{} s",
@@ -261,6 +401,81 @@ fn a_drain_that_holds_on_to_the_hooks_last_second_fits_into_an_executions_histor
         "{} events",
         ending.trace.events
     );
+}
+
+#[test]
+fn what_goes_with_a_spot_instance_is_told_as_lost() {
+    for retains in [true, false] {
+        let ending = taken_back(retains, "Terminating:Wait").play();
+        ending.assert_outcome("incomplete", "2 files on worker 10.0.0.7");
+        assert_eq!(ending.hook_results(), ["CONTINUE"], "EC2 takes it anyway");
+        assert_eq!(ending.told()["seen"]["drainCache"]["bytesLeft"], 2 << 20);
+        assert!(
+            ending.seconds < 300,
+            "{} s: nothing to hold on for",
+            ending.seconds
+        );
+        let ending = taken_back(retains, "InService").play();
+        ending.assert_outcome("incomplete", "2 files on worker 10.0.0.7");
+        assert!(ending.calls("terminateInstanceInAutoScalingGroup").is_empty());
+    }
+}
+
+#[test]
+fn a_spot_instance_unseen_is_no_success() {
+    for retains in [true, false] {
+        let ending = taken_back(retains, "Terminating:Wait")
+            .on("drain-cache", |asked| asked.fails("AlluxioUnavailable"))
+            .play();
+        ending.assert_outcome("incomplete", "could not be seen");
+        assert_eq!(ending.hook_results(), ["CONTINUE"]);
+    }
+}
+
+#[test]
+fn a_worker_gone_with_its_files_is_a_loss() {
+    for retains in [true, false] {
+        let ending = worker_lost(retains);
+        ending.assert_outcome("incomplete", "existed nowhere else");
+        assert_eq!(ending.hook_results(), ["CONTINUE"], "nothing is left to hold");
+        let seen = &ending.told()["seen"]["drainCache"];
+        assert_eq!(seen["moreUnsavedFiles"], 1, "{seen:#}");
+    }
+}
+
+#[test]
+fn a_group_that_retains_no_more_is_told_nothing() {
+    for ending in [retains_no_more(), retention_unknown()] {
+        assert!(!ending.hook_results().contains(&"ABANDON"));
+        assert!(
+            ending.seconds > 10 * i64::from(DRAIN_LIMIT) / 2,
+            "{} s: it holds its hook",
+            ending.seconds
+        );
+    }
+    retains_no_more().assert_outcome("incomplete", "the instance is Terminated");
+    retention_unknown().assert_outcome("retained", "the group keeps the instance");
+}
+
+#[test]
+fn a_group_that_retains_is_asked_before_it_abandons() {
+    let ending = never_saved_and_retained();
+    let asked: Vec<_> = ending
+        .trace
+        .calls
+        .iter()
+        .map(|call| call.state.as_str())
+        .collect();
+    let last = &asked[asked.len() - 3..];
+    assert_eq!(last, ["AskRetention", "CompleteHook", "TellOutcome"]);
+}
+
+#[test]
+fn an_abandoned_hook_that_was_over_is_looked_into() {
+    let ending = over_when_abandoned(true);
+    ending.assert_outcome("retained", "the group keeps the instance");
+    let ending = over_when_abandoned(false);
+    ending.assert_outcome("incomplete", "the instance is Terminated");
 }
 
 #[test]
@@ -294,6 +509,22 @@ fn a_worker_that_is_in_service_again_is_drained_again_before_it_goes() {
     );
     assert_eq!(ending.asked("retire-worker").len(), 2);
     assert_eq!(ending.hook_results(), ["CONTINUE"]);
+}
+
+#[test]
+fn evict_pods_is_told_of_a_reclaimed_instance() {
+    for reclaimed in [false, true] {
+        let ending = terminating(true)
+            .on("cordon-node", move |asked| {
+                let wishes = cordon_node::Wishes {
+                    reclaimed,
+                    ..own_wishes(asked)
+                };
+                cordoned_with(asked, wishes)
+            })
+            .play();
+        assert_eq!(ending.asked("evict-pods")[0]["reclaimed"], reclaimed);
+    }
 }
 
 #[test]

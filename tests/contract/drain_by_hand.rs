@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 use tidegate_domain::outcome::DrainOutcome;
 
 use crate::account::{ADDRESS, Account, GROUP, INSTANCE, NODE, by_hand};
-use crate::answers::incomplete;
+use crate::answers::{incomplete, retired, retiring};
 use crate::drain::{drain, without_node};
 use crate::ending::Ending;
 use crate::faults::Failure;
 use crate::scene::auto_scaling_fails;
 
-fn of_instance_in(lifecycle_state: &str) -> Ending {
+pub(crate) fn of_instance_in(lifecycle_state: &str) -> Ending {
     drain(by_hand(), retaining(lifecycle_state)).play()
 }
 
@@ -21,12 +21,12 @@ fn retaining(lifecycle_state: &str) -> Account {
     }
 }
 
-fn kept() -> Ending {
+pub(crate) fn kept() -> Ending {
     let input = json!({ "instanceId": INSTANCE, "deadlineSeconds": 600, "terminate": false });
     drain(input, retaining("InService")).play()
 }
 
-fn of_retained_instance_again_incomplete() -> Ending {
+pub(crate) fn of_retained_instance_again_incomplete() -> Ending {
     drain(by_hand(), retaining("Terminating:Retained"))
         .on("drain-cache", incomplete)
         .play()
@@ -46,25 +46,67 @@ fn of_terminated_instance() -> Ending {
 }
 
 /// Its group launched it, has ended it and forgotten it.
-fn of_ended_instance() -> Ending {
+pub(crate) fn of_ended_instance() -> Ending {
     let mut account = retaining("InService");
     account.membership = None;
     account.launched_by = Some(GROUP);
     without_node(drain(by_hand(), account)).play()
 }
 
-fn ending_fails(error: &'static str, times: usize) -> Ending {
+/// What Auto Scaling says where the desired capacity may not go down.
+const AT_MINIMUM: &str = "Currently, desiredSize equals minSize (3). Terminating instance without replacement will violate \
+                          group's min size constraint. Either set shouldDecrementDesiredCapacity flag to false or lower \
+                          group's min size. (Service: AutoScaling, Status Code: 400, Request ID: 1)";
+/// What it says of an instance that has ended.
+const ENDED: &str = "Instance Id not found - No managed instance found for instance ID: i-0123456789abcdef0 (Service: \
+                     AutoScaling, Status Code: 400, Request ID: 1)";
+
+fn ending_fails(error: &'static str, cause: &'static str, times: usize) -> Ending {
     drain(by_hand(), retaining("InService"))
         .action("terminateInstanceInAutoScalingGroup", move |before| {
             (before < times).then(|| Failure {
                 error: error.to_owned(),
-                ..auto_scaling_fails("a scaling activity is in progress")
+                ..auto_scaling_fails(cause)
             })
         })
         .play()
 }
 
-fn bad_input() -> Ending {
+/// The group has come to its minimum size while the instance was drained.
+pub(crate) fn ending_refused() -> Ending {
+    ending_fails("AutoScaling.AutoScalingException", AT_MINIMUM, usize::MAX)
+}
+
+/// Nothing ends the instance in ten minutes.
+pub(crate) fn never_ended() -> Ending {
+    ending_fails("AutoScaling.AutoScalingException", "Rate exceeded", usize::MAX)
+}
+
+/// A drain of an instance whose group has no instance to give.
+pub(crate) fn at_minimum(input: Value) -> Ending {
+    let account = Account {
+        min_size: 3,
+        ..retaining("InService")
+    };
+    drain(input, account).play()
+}
+
+/// The worker of an instance that stays does not go.
+pub(crate) fn kept_with_its_worker() -> Ending {
+    let input = json!({ "instanceId": INSTANCE, "deadlineSeconds": 600, "terminate": false });
+    drain(input, retaining("InService"))
+        .on("retire-worker", retiring)
+        .play()
+}
+
+/// Whether the worker is in service again cannot be seen.
+pub(crate) fn unseen_at_the_end() -> Ending {
+    drain(by_hand(), retaining("InService"))
+        .on("retire-worker", |asked| asked.fails("AlluxioUnavailable"))
+        .play()
+}
+
+pub(crate) fn bad_input() -> Ending {
     drain(
         json!({ "instanceId": "web-1", "terminate": true }),
         retaining("InService"),
@@ -73,7 +115,7 @@ fn bad_input() -> Ending {
 }
 
 /// Retained for what could not be saved, and nothing can be seen of its worker any more.
-fn of_retained_instance_unseen(input: Value) -> Ending {
+pub(crate) fn of_retained_instance_unseen(input: Value) -> Ending {
     without_node(drain(input, retaining("Terminating:Retained"))).play()
 }
 
@@ -104,7 +146,11 @@ pub(crate) fn all() -> Vec<Ending> {
         held_by_another_hook(),
         of_terminated_instance(),
         of_ended_instance(),
-        ending_fails("AutoScaling.AutoScalingException", usize::MAX),
+        ending_refused(),
+        never_ended(),
+        at_minimum(by_hand()),
+        kept_with_its_worker(),
+        unseen_at_the_end(),
         bad_input(),
     ]
 }
@@ -224,36 +270,115 @@ fn an_instance_that_is_in_no_group_is_ignored() {
 }
 
 #[test]
-fn ending_the_instance_waits_for_another_scaling_activity() {
-    for error in [
-        "AutoScaling.ScalingActivityInProgressException",
-        "AutoScaling.ResourceContentionException",
+fn ending_the_instance_is_tried_again() {
+    for (error, cause) in [
+        (
+            "AutoScaling.ScalingActivityInProgressException",
+            "a scaling activity is in progress",
+        ),
+        ("AutoScaling.ResourceContentionException", "pending update"),
+        (
+            "AutoScaling.AutoScalingException",
+            "Rate exceeded (Service: AutoScaling, Status Code: 400)",
+        ),
+        ("AutoScaling.SdkClientException", "Unable to execute HTTP request"),
+        ("States.Timeout", ""),
     ] {
-        let ending = ending_fails(error, 3);
+        let ending = ending_fails(error, cause, 50);
         ending.assert_outcome("drained", "only copy");
-        assert_eq!(terminations(&ending).len(), 4);
-        assert!(
-            !ending.told()["reason"]
-                .as_str()
-                .unwrap_or_default()
-                .contains("not ended")
-        );
+        assert_eq!(terminations(&ending).len(), 51, "{error}");
+        assert!(ending.seconds > 480, "{error}: for minutes");
     }
 }
 
 #[test]
-fn an_instance_that_cannot_be_ended_is_told_with_the_reason() {
-    for error in [
-        "AutoScaling.AutoScalingException",
-        "AutoScaling.ScalingActivityInProgressException",
-        "AutoScaling.SdkClientException",
+fn an_instance_that_is_not_ended_is_no_success() {
+    for (error, cause) in [
+        ("AutoScaling.AutoScalingException", "Rate exceeded"),
+        (
+            "AutoScaling.ScalingActivityInProgressException",
+            "a scaling activity is in progress",
+        ),
+        ("States.Timeout", ""),
     ] {
-        let ending = ending_fails(error, usize::MAX);
+        let ending = ending_fails(error, cause, usize::MAX);
         ending.assert_outcome(
-            "drained",
-            "but the instance was not ended: a scaling activity is in progress",
+            "stalled",
+            "all is saved and the worker is gone, but the instance was not ended",
         );
+        let told = if cause.is_empty() { error } else { cause };
+        ending.assert_outcome("stalled", told);
+        assert!(ending.seconds > 590, "{} s", ending.seconds);
     }
+}
+
+#[test]
+fn a_group_at_its_minimum_is_asked_once() {
+    let ending = ending_refused();
+    ending.assert_outcome(
+        "stalled",
+        "\"replace\": true, or lower the minimum size of the group",
+    );
+    assert_eq!(terminations(&ending).len(), 1);
+}
+
+#[test]
+fn an_instance_that_has_ended_meanwhile_is_drained() {
+    let ending = ending_fails("AutoScaling.AutoScalingException", ENDED, usize::MAX);
+    ending.assert_outcome("drained", "only copy");
+    assert_eq!(terminations(&ending).len(), 1);
+}
+
+#[test]
+fn a_drain_its_group_would_refuse_touches_nothing() {
+    let ending = at_minimum(by_hand());
+    ending.assert_outcome(
+        "refused",
+        "group nvme-nodes is at its minimum size (MinSize 3, DesiredCapacity 3)",
+    );
+    let called: Vec<_> = ending
+        .trace
+        .calls
+        .iter()
+        .map(|call| call.state.as_str())
+        .collect();
+    assert_eq!(called, ["ResolveNode", "TellOutcome"]);
+}
+
+#[test]
+fn a_group_at_its_minimum_has_ways_out() {
+    for input in [
+        json!({ "instanceId": INSTANCE, "replace": true }),
+        json!({ "instanceId": INSTANCE, "terminate": false }),
+    ] {
+        at_minimum(input).assert_outcome("drained", "only copy");
+    }
+}
+
+#[test]
+fn a_worker_that_stays_with_its_instance_is_told() {
+    let ending = kept_with_its_worker();
+    ending.assert_outcome("stalled", "all is saved, but its worker has not gone");
+    let healed = drain(
+        json!({ "instanceId": INSTANCE, "terminate": false }),
+        retaining("InService"),
+    )
+    .on("retire-worker", |asked| match asked.before {
+        0 => retiring(asked),
+        _ => retired(asked),
+    })
+    .play();
+    healed.assert_outcome("drained", "only copy");
+}
+
+#[test]
+fn an_unseen_worker_keeps_its_instance() {
+    let ending = unseen_at_the_end();
+    ending.assert_outcome(
+        "incomplete",
+        "whether the worker is in service again could not be seen",
+    );
+    assert_eq!(terminations(&ending), NONE);
 }
 
 #[test]

@@ -5,7 +5,9 @@ use tidegate_domain::error::{Error, ErrorName};
 use tidegate_domain::resolve::Direction;
 
 use crate::account::{Account, DRAIN_LIMIT, GROUP, INSTANCE, lifecycle_action};
-use crate::answers::{blocked, cordoned, drained, evicted, never_saved, retired, saving, saving_for_ever};
+use crate::answers::{
+    blocked, cordoned, drained, evicted, never_saved, retired, retiring, saving, saving_for_ever,
+};
 use crate::drain::{drain, terminating};
 use crate::ending::Ending;
 use crate::errors::LAMBDA_ERRORS;
@@ -25,7 +27,7 @@ fn well(function: &str, asked: &Asked) -> Reply {
 }
 
 /// A drain in which a function fails with that name for so long.
-fn outage(retains: bool, step: &'static str, name: &'static str, seconds: i64) -> Ending {
+pub(crate) fn outage(retains: bool, step: &'static str, name: &'static str, seconds: i64) -> Ending {
     let failing = move |asked: &Asked| {
         if asked.age() < seconds {
             asked.fails(name)
@@ -37,13 +39,14 @@ fn outage(retains: bool, step: &'static str, name: &'static str, seconds: i64) -
 }
 
 /// Drains whose hook is over when their pods, their files, their worker are first waited for.
-fn hook_gone(step: &'static str) -> Ending {
+pub(crate) fn hook_gone(retains: bool, step: &'static str) -> Ending {
     let waits = move |asked: &Asked| match step {
         "evict-pods" => blocked(asked),
-        "drain-cache" => saving(asked),
+        "drain-cache" => never_saved(asked),
+        "retire-worker" => retiring(asked),
         _ => asked.fails("KubernetesUnavailable"),
     };
-    terminating(true)
+    terminating(retains)
         .on(step, waits)
         .action("recordLifecycleActionHeartbeat", |_| Some(hook_over()))
         .play()
@@ -70,7 +73,7 @@ fn beats_fail() -> Ending {
         .play()
 }
 
-fn completion_fails(times: usize, failure: fn() -> Failure) -> Ending {
+pub(crate) fn completion_fails(times: usize, failure: fn() -> Failure) -> Ending {
     terminating(true)
         .action("completeLifecycleAction", move |before| {
             (before < times).then(failure)
@@ -78,7 +81,7 @@ fn completion_fails(times: usize, failure: fn() -> Failure) -> Ending {
         .play()
 }
 
-fn throttled() -> Failure {
+pub(crate) fn throttled() -> Failure {
     auto_scaling_fails("Rate exceeded")
 }
 
@@ -94,7 +97,7 @@ fn bus_fails() -> Ending {
         .play()
 }
 
-fn unresolved(name: ErrorName) -> Ending {
+pub(crate) fn unresolved(name: ErrorName) -> Ending {
     let mut account = Account::with_instance("Terminating:Wait");
     account.trouble = Some(Error::new(name, "told to fail"));
     drain(lifecycle_action(Direction::Drain, GROUP), account).play()
@@ -112,18 +115,21 @@ fn unknown_outcome(step: &'static str) -> Ending {
 pub(crate) fn all() -> Vec<Ending> {
     let outages = STEPS.map(|step| outage(true, step, "KubernetesUnavailable", i64::MAX));
     let short = STEPS.map(|step| outage(false, step, "AlluxioRefused", 60));
-    let gone = STEPS.map(hook_gone);
+    let gone = STEPS.map(|step| hook_gone(true, step));
+    let lost = STEPS.map(|step| hook_gone(false, step));
     let unknown = STEPS.map(unknown_outcome);
     let single = [
         terminating(true).resolved_as("dancing").play(),
         beats_fail(),
         completion_fails(usize::MAX, throttled),
         completion_fails(1, hook_over),
+        unseen_while_retiring(),
+        unseen_after_its_hook(),
         bus_fails(),
         unresolved(ErrorName::AwsRefused),
         unresolved(ErrorName::AwsUnavailable),
     ];
-    [outages, short, gone, unknown]
+    [outages, short, gone, lost, unknown]
         .into_iter()
         .flatten()
         .chain(single)
@@ -186,11 +192,59 @@ fn an_outage_of_the_cluster_holds_up_pods_only_until_deadline_and_grace() {
     assert!((0..300).contains(&over), "{over} s after deadline and grace");
 }
 
+/// The hook ends with files unsaved, and Auto Scaling cannot be asked what became of the instance.
+fn unseen_after_its_hook() -> Ending {
+    terminating(true)
+        .on("drain-cache", never_saved)
+        .action("recordLifecycleActionHeartbeat", |_| Some(hook_over()))
+        .action("describeAutoScalingInstances", |_| Some(throttled()))
+        .play()
+}
+
 #[test]
-fn a_saved_worker_that_cannot_be_retired_lets_the_instance_go_after_deadline_and_grace() {
+fn an_instance_unseen_after_its_hook_is_no_success() {
+    let ending = unseen_after_its_hook();
+    ending.assert_outcome("incomplete", "in a state that could not be seen (Rate exceeded)");
+}
+
+/// Whether the worker is in service again cannot be seen, and the group does not retain.
+pub(crate) fn unseen_while_retiring() -> Ending {
+    outage(false, "retire-worker", "AlluxioUnavailable", i64::MAX)
+}
+
+#[test]
+fn an_unseen_worker_is_kept_where_the_group_retains() {
     let ending = outage(true, "retire-worker", "KubernetesUnavailable", i64::MAX);
-    ending.assert_outcome("drained", "told to fail with KubernetesUnavailable");
-    assert_eq!(ending.hook_results(), ["CONTINUE"]);
+    ending.assert_outcome(
+        "retained",
+        "whether the worker is in service again could not be seen",
+    );
+    assert_eq!(ending.hook_results(), ["ABANDON"]);
+    let over = ending.seconds - i64::from(DRAIN_LIMIT + 120);
+    assert!((0..300).contains(&over), "{over} s after deadline and grace");
+}
+
+#[test]
+fn an_unseen_worker_is_held_where_the_group_does_not() {
+    let healed = outage(
+        false,
+        "retire-worker",
+        "AlluxioUnavailable",
+        3 * i64::from(DRAIN_LIMIT),
+    );
+    healed.assert_outcome("drained", "only copy");
+    assert_eq!(healed.hook_results(), ["CONTINUE"]);
+    let ending = unseen_while_retiring();
+    ending.assert_outcome(
+        "incomplete",
+        "whether the worker is in service again could not be seen",
+    );
+    assert_eq!(ending.hook_results(), [""; 0]);
+    assert!(
+        ending.seconds > 29_000,
+        "{} s: to the end of the hook",
+        ending.seconds
+    );
 }
 
 #[test]
@@ -218,7 +272,7 @@ fn an_outage_of_all_neighbours_for_two_days_fits_into_an_executions_history() {
             .on("evict-pods", |asked| asked.fails("KubernetesUnavailable"))
             .on("drain-cache", |asked| asked.fails("AlluxioUnavailable"))
             .play();
-        ending.assert_outcome("superseded", "AlluxioUnavailable");
+        ending.assert_outcome("incomplete", "AlluxioUnavailable");
         assert_eq!(ending.hook_results(), [""; 0]);
         assert!(ending.seconds > 172_000, "{} s", ending.seconds);
         assert!(
@@ -318,23 +372,27 @@ fn a_failing_part_does_not_cut_off_the_other() {
 }
 
 #[test]
-fn a_hook_that_is_over_while_files_are_saved_ends_the_drain_as_superseded() {
-    let ending = hook_gone("drain-cache");
-    ending.assert_outcome("superseded", "no longer active");
-    assert!(
-        ending.told()["reason"]
-            .as_str()
-            .unwrap_or_default()
-            .contains("2 files on worker 10.0.0.7")
-    );
-    assert_eq!(ending.hook_results(), [""; 0]);
-    let ending = hook_gone("retire-worker");
-    ending.assert_outcome("superseded", "no longer active");
+fn a_hook_over_with_files_unsaved_is_no_success() {
+    for step in ["cordon-node", "drain-cache"] {
+        let ending = hook_gone(true, step);
+        ending.assert_outcome("retained", "the group keeps the instance");
+        assert_eq!(ending.hook_results(), [""; 0], "{step}");
+        let ending = hook_gone(false, step);
+        ending.assert_outcome("incomplete", "the instance is Terminated");
+        assert_eq!(ending.hook_results(), [""; 0], "{step}");
+    }
 }
 
 #[test]
-fn a_hook_that_is_over_while_pods_leave_does_not_keep_the_files_from_being_saved() {
-    let ending = hook_gone("evict-pods");
+fn a_hook_over_with_all_saved_ends_the_drain() {
+    let ending = hook_gone(true, "retire-worker");
+    ending.assert_outcome("superseded", "nothing was unsaved");
+    assert_eq!(ending.hook_results(), [""; 0]);
+}
+
+#[test]
+fn a_hook_over_while_pods_leave_holds_up_no_files() {
+    let ending = hook_gone(true, "evict-pods");
     ending.assert_outcome("drained", "only copy");
     assert_eq!(ending.told()["seen"]["evictPods"]["outcome"], "hook-gone");
 }

@@ -31,18 +31,29 @@ impl Ending {
         input: &Value,
         world: &mut dyn World,
     ) -> Self {
+        Self::named("e-1", machine, substitutions, input, world)
+    }
+
+    /// The same for an execution of that name.
+    pub(crate) fn named(
+        own_name: &str,
+        machine: &Machine,
+        substitutions: &Map<String, Value>,
+        input: &Value,
+        world: &mut dyn World,
+    ) -> Self {
         let name = machine
             .file
             .trim_start_matches("statemachine/")
             .trim_end_matches(".asl.json");
-        let execution = format!("arn:aws:states:us-west-2:123456789012:execution:tidegate-{name}:e-1");
+        let execution = format!("arn:aws:states:us-west-2:123456789012:execution:tidegate-{name}:{own_name}");
         let mut walker = Walker {
             machine,
             substitutions,
             world,
             execution: json!({
                 "Id": execution,
-                "Name": "e-1",
+                "Name": own_name,
                 "Input": input,
                 "RoleArn": "arn:aws:iam::123456789012:role/r",
                 "StartTime": began(),
@@ -144,6 +155,14 @@ impl Ending {
                 assert_eq!(failure.error, outcome, "{}: {failure:?}", self.file);
                 assert_eq!(told["reason"], failure.cause.as_str(), "{}", self.file);
             }
+        }
+    }
+
+    /// What it came to: the outcome, or the error of an execution that fails.
+    pub(crate) fn outcome(&self) -> &str {
+        match &self.result {
+            Ok(output) => output["outcome"].as_str().unwrap_or_default(),
+            Err(failure) => &failure.error,
         }
     }
 

@@ -8,7 +8,7 @@ use crate::definition::machines;
 use crate::ending::Ending;
 use crate::{
     bootstrap, claims, destroy, drain, drain_by_hand, drain_in_trouble, drift_check, join, join_in_trouble,
-    plans, several,
+    launches, plans, several, turns,
 };
 
 fn joins() -> Vec<Ending> {
@@ -30,7 +30,8 @@ fn joins() -> Vec<Ending> {
         join_in_trouble::unresolved(ErrorName::AwsUnavailable),
     ];
     let several = [
-        Vec::from(join::overtaken()),
+        Vec::from(join::overtaken(true)),
+        Vec::from(join::overtaken(false)),
         vec![claims::joined_with_the_wishes_of_another()],
         Vec::from(join::unfit()),
         Vec::from(join::out_of_time()),
@@ -42,6 +43,7 @@ fn joins() -> Vec<Ending> {
             .collect(),
         join_in_trouble::unknown_outcomes(),
         plans::joins(),
+        launches::all(),
     ];
     single.into_iter().chain(several.into_iter().flatten()).collect()
 }
@@ -68,6 +70,7 @@ fn each_expression_is_evaluated_in_a_walk_and_comes_to_a_value_of_the_right_kind
         .chain(bootstrap::all())
         .chain(destroy::all())
         .chain(several::all())
+        .chain(turns::all())
         .collect();
     for ending in &endings {
         if let Err(failure) = &ending.result {

@@ -5,7 +5,7 @@ use tidegate_domain::outcome::{LabelOutcome, VolumesOutcome, WorkerOutcome};
 use tidegate_domain::resolve::Direction;
 
 use crate::account::{Account, GROUP, INSTANCE, JOIN_LIMIT, by_hand, lifecycle_action};
-use crate::answers::{labelled, no_node, provisioned, ready, volumes, worker};
+use crate::answers::{abandon, labelled, no_node, provisioned, ready, volumes, worker};
 use crate::ending::Ending;
 use crate::scene::Scene;
 
@@ -15,6 +15,7 @@ pub(crate) fn join(input: Value, account: Account) -> Scene {
         .on("label-node", labelled)
         .on("provision-volumes", provisioned)
         .on("schedule-worker", ready)
+        .on("judge-launch", abandon)
 }
 
 /// The same for a launch action of our group.
@@ -45,6 +46,23 @@ pub(crate) fn joined_after_waiting() -> Ending {
         .on("schedule-worker", |asked| match asked.before {
             0 => worker(asked, WorkerOutcome::Waiting, "no worker pod yet"),
             _ => ready(asked),
+        })
+        .play()
+}
+
+/// The node was cordoned by somebody while it joined.
+pub(crate) fn joined_cordoned() -> Ending {
+    launch()
+        .on("schedule-worker", |asked| {
+            let facts = schedule_worker::Facts {
+                cordoned: true,
+                ..schedule_worker::Facts::default()
+            };
+            asked.says(
+                WorkerOutcome::Ready,
+                "the worker is in service, but node node-1 is cordoned",
+                facts,
+            )
         })
         .play()
 }
@@ -86,18 +104,34 @@ pub(crate) fn while_it_leaves() -> Ending {
     .play()
 }
 
-/// Joins that a drain overtakes at each step.
-pub(crate) fn overtaken() -> [Ending; 3] {
-    let reason = "node node-1 is being drained";
+/// Joins that a drain, or another join, overtakes at each step.
+pub(crate) fn overtaken(draining: bool) -> [Ending; 3] {
+    let reason = if draining {
+        "node node-1 is being drained"
+    } else {
+        "node node-1 was taken over by another join"
+    };
     [
         launch().on("label-node", move |asked| {
-            asked.says(LabelOutcome::Superseded, reason, label_node::Facts::default())
+            let facts = label_node::Facts {
+                draining,
+                ..label_node::Facts::default()
+            };
+            asked.says(LabelOutcome::Superseded, reason, facts)
         }),
         launch().on("provision-volumes", move |asked| {
-            volumes(asked, VolumesOutcome::Superseded, reason)
+            let facts = provision_volumes::Facts {
+                draining,
+                ..provision_volumes::Facts::default()
+            };
+            asked.says(VolumesOutcome::Superseded, reason, facts)
         }),
         launch().on("schedule-worker", move |asked| {
-            worker(asked, WorkerOutcome::Superseded, reason)
+            let facts = schedule_worker::Facts {
+                draining,
+                ..schedule_worker::Facts::default()
+            };
+            asked.says(WorkerOutcome::Superseded, reason, facts)
         }),
     ]
     .map(Scene::play)
@@ -219,8 +253,8 @@ fn an_instance_of_no_group_is_ignored_and_the_event_still_names_it() {
 }
 
 #[test]
-fn a_join_gives_way_to_the_drain_and_leaves_the_hook_to_it() {
-    for ending in overtaken().into_iter().chain([while_it_leaves()]) {
+fn a_join_leaves_its_hook_to_another_join() {
+    for ending in overtaken(false).into_iter().chain([while_it_leaves()]) {
         ending.assert_outcome("superseded", "");
         assert!(
             !ending.told()["reason"]
@@ -230,6 +264,22 @@ fn a_join_gives_way_to_the_drain_and_leaves_the_hook_to_it() {
         );
         assert_eq!(ending.hook_results(), [""; 0]);
     }
+}
+
+#[test]
+fn a_join_leaves_no_hook_waiting_for_a_drain() {
+    for ending in overtaken(true) {
+        ending.assert_outcome("superseded", "is being drained");
+        assert_eq!(ending.hook_results(), ["CONTINUE"], "which ends no instance");
+    }
+}
+
+#[test]
+fn a_join_of_a_cordoned_node_says_so() {
+    let ending = joined_cordoned();
+    ending.assert_outcome("joined", "is cordoned");
+    assert_eq!(ending.told()["seen"]["scheduleWorker"]["cordoned"], true);
+    assert_eq!(ending.hook_results(), ["CONTINUE"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tidegate_domain::outcome::{
     BootstrapOutcome, CheckOutcome, ChooseOutcome, CordonOutcome, DestroyOutcome, DrainOutcome, EvictOutcome,
-    LabelOutcome, ResolveOutcome, RetireOutcome, VolumesOutcome, WorkerOutcome,
+    LabelOutcome, LaunchOutcome, ResolveOutcome, RetireOutcome, TurnOutcome, VolumesOutcome, WorkerOutcome,
 };
 
 use crate::definition::{Scope, list, machines};
@@ -16,6 +16,8 @@ const SOURCE: &str = "functions/shared/domain/src/outcome.rs";
 fn outcomes(function: &str) -> &'static [&'static str] {
     match function {
         "resolve-node" => ResolveOutcome::ALL,
+        "take-turn" => TurnOutcome::ALL,
+        "judge-launch" => LaunchOutcome::ALL,
         "label-node" => LabelOutcome::ALL,
         "provision-volumes" => VolumesOutcome::ALL,
         "schedule-worker" => WorkerOutcome::ALL,

@@ -13,7 +13,7 @@ use tidegate_domain::ports::GroupHook;
 use tidegate_domain::resolve::Direction;
 use tidegate_lambda::{Call as FunctionCall, Serve};
 
-use crate::account::{Account, scope};
+use crate::account::{Account, INSTANCE, scope};
 use crate::definition::{Machine, machine};
 use crate::ending::Ending;
 use crate::faults::Failure;
@@ -118,6 +118,9 @@ pub(crate) struct Scene {
     actions: BTreeMap<&'static str, Action>,
     asked: BTreeMap<String, usize>,
     resolution: Option<&'static str>,
+    retains_later: Option<bool>,
+    kept: Option<bool>,
+    name: String,
 }
 
 /// A hook that waits.
@@ -125,7 +128,7 @@ struct Hook {
     definition: GroupHook,
     began: Timestamp,
     beaten: Timestamp,
-    completed: bool,
+    result: Option<String>,
 }
 
 impl Scene {
@@ -147,7 +150,7 @@ impl Scene {
                 definition: hook.clone(),
                 began: began(),
                 beaten: began(),
-                completed: false,
+                result: None,
             });
         Self {
             direction,
@@ -158,12 +161,33 @@ impl Scene {
             actions: BTreeMap::new(),
             asked: BTreeMap::new(),
             resolution: None,
+            retains_later: None,
+            kept: None,
+            name: "e-1".to_owned(),
         }
+    }
+
+    /// The same where the execution has that name.
+    pub(crate) fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
     }
 
     /// The same where `resolve-node` is of another release, and comes to that outcome.
     pub(crate) fn resolved_as(mut self, outcome: &'static str) -> Self {
         self.resolution = Some(outcome);
+        self
+    }
+
+    /// The same where the group's policy is changed while the execution runs.
+    pub(crate) fn retaining_later(mut self, retains: bool) -> Self {
+        self.retains_later = Some(retains);
+        self
+    }
+
+    /// The same where the group keeps the instance after its hook, or does not, whatever its policy was before.
+    pub(crate) fn kept_at_the_end(mut self, kept: bool) -> Self {
+        self.kept = Some(kept);
         self
     }
 
@@ -192,7 +216,8 @@ impl Scene {
         let machine: Machine = machine(self.direction);
         let substitutions = substitutions(&machine);
         let input = self.input.clone();
-        Ending::of(&machine, &substitutions, &input, &mut self)
+        let name = self.name.clone();
+        Ending::named(&name, &machine, &substitutions, &input, &mut self)
     }
 
     fn function(&mut self, name: &str, payload: &Value, at: Timestamp, before: usize) -> Reply {
@@ -209,9 +234,7 @@ impl Scene {
             FunctionCall::read::<drain_cache::DrainCall>(payload).unwrap_or_else(|error| refused(&error));
         }
         if name == "evict-pods" {
-            let progress = &payload["progress"];
-            FunctionCall::read::<Option<evict_pods::Progress>>(progress)
-                .unwrap_or_else(|error| refused(&error));
+            FunctionCall::read::<evict_pods::EvictCall>(payload).unwrap_or_else(|error| refused(&error));
         }
         let call: FunctionCall = FunctionCall::read(payload).unwrap_or_else(|error| refused(&error));
         let Some(answer) = self.functions.get_mut(name) else {
@@ -246,13 +269,21 @@ impl Scene {
         }
     }
 
-    fn sdk(&mut self, action: &str, at: Timestamp, before: usize) -> Reply {
+    fn sdk(&mut self, action: &str, arguments: &Value, at: Timestamp, before: usize) -> Reply {
         let told = self.actions.get_mut(action).and_then(|fails| fails(before));
+        // A hook that is said to be over has run out.
+        if let (Some(failure), Some(hook)) = (&told, &mut self.hook)
+            && failure.cause == HOOK_OVER
+        {
+            let default_result = hook.definition.default_result.clone();
+            hook.result.get_or_insert(default_result);
+        }
         let over = match (action, &mut self.hook) {
             _ if told.is_some() => None,
             ("completeLifecycleAction", Some(hook)) => {
                 let over = hook.over(at);
-                hook.completed = true;
+                let result = arguments["LifecycleActionResult"].as_str();
+                hook.result = hook.result.take().or_else(|| result.map(ToOwned::to_owned));
                 over
             }
             ("recordLifecycleActionHeartbeat", Some(hook)) => {
@@ -272,16 +303,56 @@ impl Scene {
                 "ExecutionArn": format!("arn:aws:states:us-west-2:123456789012:execution:machine:execution-{before}"),
                 "StartDate": at,
             })),
+            None if action == "describeAutoScalingGroups" => Ok(self.described_group(arguments)),
+            None if action == "describeAutoScalingInstances" => Ok(self.described_instance(at)),
             None => Ok(json!({})),
         };
         Reply { seconds: 1, result }
     }
 }
 
+impl Scene {
+    /// The group as it is now. One that retains nothing has no policy.
+    fn described_group(&self, arguments: &Value) -> Value {
+        let mut group =
+            json!({ "AutoScalingGroupName": arguments["AutoScalingGroupNames"][0], "MinSize": 0 });
+        if self.retains() {
+            group["InstanceLifecyclePolicy"] =
+                json!({ "RetentionTriggers": { "TerminateHookAbandon": "retain" } });
+        }
+        json!({ "AutoScalingGroups": [group] })
+    }
+
+    fn retains(&self) -> bool {
+        self.retains_later.unwrap_or(self.account.retains)
+    }
+
+    /// The instance as Auto Scaling has it after its hook: gone, or kept.
+    fn described_instance(&self, at: Timestamp) -> Value {
+        let kept = match &self.hook {
+            Some(hook) if hook.over(at).is_some() => {
+                let result = hook.result.as_ref().unwrap_or(&hook.definition.default_result);
+                let kept = result == "ABANDON" && self.retains();
+                self.kept.unwrap_or(kept).then_some("Terminating:Retained")
+            }
+            _ => self
+                .account
+                .membership
+                .as_ref()
+                .map(|membership| membership.lifecycle_state.as_str()),
+        };
+        let found: Vec<_> = kept
+            .into_iter()
+            .map(|state| json!({ "InstanceId": INSTANCE, "LifecycleState": state }))
+            .collect();
+        json!({ "AutoScalingInstances": found })
+    }
+}
+
 impl Hook {
     fn over(&self, at: Timestamp) -> Option<Failure> {
         let passed = |since: Timestamp| at.duration_since(since).as_secs();
-        let over = self.completed
+        let over = self.result.is_some()
             || passed(self.began) > i64::from(self.definition.global_seconds)
             || passed(self.beaten) > i64::from(self.definition.heartbeat_seconds);
         over.then(hook_over)
@@ -302,7 +373,7 @@ impl World for Scene {
             let name = call.arguments["FunctionName"].as_str().unwrap_or_default();
             self.function(name, &call.arguments["Payload"], call.at, before)
         } else {
-            self.sdk(&counted, call.at, before)
+            self.sdk(&counted, &call.arguments, call.at, before)
         }
     }
 }

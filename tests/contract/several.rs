@@ -58,6 +58,11 @@ fn started(direction: Direction) -> Ending {
     typed(direction).play()
 }
 
+/// A drain of several instances.
+pub(crate) fn drains() -> Ending {
+    started(Direction::Drain)
+}
+
 /// Delivered a second time.
 fn started_before() -> Ending {
     let there = |_| Some(refused("Sfn.ExecutionAlreadyExistsException"));
@@ -110,9 +115,10 @@ fn an_event_that_is_delivered_twice_starts_none_twice() {
     let ending = started_before();
     ending.assert_outcome("fanned-out", "2 instances");
     let starts = ending.calls("startExecution");
+    let at: jiff::Timestamp = "2026-11-23T10:00:00Z".parse().expect("a time");
     assert_eq!(
         starts[0]["Name"],
-        format!("{EVENT}-{INSTANCE}"),
+        format!("turn-{}-{EVENT}-{INSTANCE}", at.as_second()),
         "the same each time"
     );
     assert_eq!(starts.len(), 2);

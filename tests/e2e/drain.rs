@@ -103,6 +103,40 @@ async fn started_by_hand_a_drain_ends_the_instance_and_nothing_replaces_it() {
     group.delete().await;
 }
 
+/// Auto Scaling would refuse to end the instance, and only after its drain.
+#[tokio::test]
+async fn a_group_at_its_minimum_keeps_its_cache() {
+    let group = Group::with_nodes("case-minimum", TWO_DISKS, 1).await;
+    let instance = &group.in_service(1).await[0];
+    group.keep_at_least(1).await;
+    let refused = group
+        .world
+        .run(Machine::Drain, &json!({"instanceId": instance}), 60)
+        .await;
+    assert_eq!(refused.error, "refused", "{refused:#?}");
+    assert!(refused.cause.contains("MinSize 1"), "{refused:#?}");
+    assert!(!group.world.cordoned(instance).await, "nothing was touched");
+    let plan = json!({"instanceId": instance, "plan": true});
+    let planned = group.world.run(Machine::Drain, &plan, 60).await;
+    assert!(
+        planned.expect("planned").reason().contains("MinSize 1"),
+        "{planned:#?}"
+    );
+    group
+        .world
+        .run(
+            Machine::Drain,
+            &json!({"instanceId": instance, "replace": true}),
+            180,
+        )
+        .await
+        .expect("drained");
+    group.has_left(instance, 120).await;
+    assert_eq!(group.desired_capacity().await, 1, "it is replaced");
+    group.keep_at_least(0).await;
+    group.delete().await;
+}
+
 #[tokio::test]
 async fn a_drain_by_hand_that_leaves_the_instance_is_undone_by_a_join_only_once_its_mark_is_gone() {
     let group = Group::with_nodes("case-keep-instance", TWO_DISKS, 1).await;
@@ -242,5 +276,44 @@ async fn a_pod_that_its_budget_never_lets_go_is_deleted_when_patience_ends_and_n
         "{execution:#?}"
     );
     group.world.allow_eviction("case-budget-never").await;
+    group.delete().await;
+}
+
+#[tokio::test]
+async fn what_does_not_leave_the_node_holds_up_no_drain() {
+    let group = Group::with_nodes("case-remaining", TWO_DISKS, 1).await;
+    let instance = &group.in_service(1).await[0];
+    let (node, _) = group.world.node_address(instance).await;
+    group
+        .world
+        .sticky_deployment("case-remaining-sticky", &node)
+        .await;
+    group
+        .world
+        .claim_of_others("case-remaining-claim", instance, &node)
+        .await;
+    let execution = drain(&group, instance).await;
+    let (pods, retired) = (
+        execution.expect("drained").seen("evictPods"),
+        execution.seen("retireWorker"),
+    );
+    assert_eq!(pods["outcome"], "evicted", "{execution:#?}");
+    assert_eq!(pods["evictedPods"], 1, "its pod, once: {execution:#?}");
+    let remaining = pods["remainingPods"][0].as_str().unwrap_or_default();
+    assert!(
+        remaining.contains("default/case-remaining-sticky") && remaining.contains("tolerates"),
+        "{execution:#?}"
+    );
+    let claim = retired["foreignClaims"][0].as_str().unwrap_or_default();
+    assert!(
+        claim.starts_with("claim default/case-remaining-claim"),
+        "{execution:#?}"
+    );
+    assert!(
+        group.world.claim_stands("case-remaining-claim").await,
+        "it was deleted: {execution:#?}"
+    );
+    group.world.remove_sticky("case-remaining-sticky").await;
+    group.world.remove_claim("case-remaining-claim").await;
     group.delete().await;
 }

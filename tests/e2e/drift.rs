@@ -7,6 +7,7 @@ use crate::world::{Group, Machine, ONE_DISK, WITHOUT_DISKS, World, eventually};
 const WORKER: &str = "tidegate.dev/alluxio-worker";
 const STARTUP_TAINT: &str = "startup-taint.cluster-autoscaler.kubernetes.io/tidegate";
 const DRAIN_SINCE: &str = "tidegate.dev/drain-since";
+const CORDONED_BEFORE: &str = "tidegate.dev/cordoned-before";
 const DECOMMISSIONED_AT: &str = "tidegate.dev/decommissioned-at";
 
 #[tokio::test]
@@ -132,6 +133,16 @@ async fn a_cordon_of_a_drain_that_was_stopped_is_taken_off() {
     check.expect("cordon-orphaned", instance, "uncordon: done");
     assert!(!group.world.cordoned(instance).await);
     assert_eq!(group.world.annotation(instance, DRAIN_SINCE).await, None);
+    // A person had cordoned the node before another drain.
+    group.world.patch_node(instance, &stopped).await;
+    let before = json!({"metadata": {"annotations": {CORDONED_BEFORE: "true"}}});
+    group.world.patch_node(instance, &before).await;
+    let check = group.world.repair("cordon-orphaned").await;
+    check.expect("cordon-orphaned", instance, "take the mark of the drain off");
+    assert!(group.world.cordoned(instance).await);
+    for mark in [DRAIN_SINCE, CORDONED_BEFORE] {
+        assert_eq!(group.world.annotation(instance, mark).await, None, "{mark}");
+    }
     group.delete().await;
 }
 
@@ -196,8 +207,45 @@ async fn a_worker_with_a_lost_disk_is_drained_and_replaced() {
         }
     })
     .await;
+    // As a group is that may not shrink.
+    group.keep_at_least(1).await;
     check.expect("worker-short", instance, "started drift-drain-");
     group.has_left(instance, 240).await;
+    assert_eq!(
+        group.desired_capacity().await,
+        1,
+        "the repair replaced the instance"
+    );
+    group.delete().await;
+}
+
+#[tokio::test]
+async fn a_repair_keeps_what_a_person_kept() {
+    let group = Group::with_nodes("case-drift-kept", ONE_DISK, 1).await;
+    let instance = &group.in_service(1).await[0];
+    let input = json!({"instanceId": instance, "terminate": false}).to_string();
+    let drain = group.world.start(Machine::Drain, &input).await.expect("started");
+    eventually(60, "the worker is decommissioned", async || {
+        let at = group.world.annotation(instance, DECOMMISSIONED_AT).await;
+        at.ok_or("not yet")
+    })
+    .await;
+    group.world.stop(&drain).await;
+    let check = group.world.repair("cordon-orphaned").await;
+    check.expect("cordon-orphaned", instance, "started drift-drain-");
+    group
+        .world
+        .ended_for_repair(Machine::Drain, instance, "drained")
+        .await;
+    let check = group.world.repair("drained-in-service").await;
+    assert!(
+        check.finding("drained-in-service", instance).is_none(),
+        "{check:#?}"
+    );
+    let notes = check.0.output["notes"].to_string();
+    assert!(notes.contains("a person asked to keep it"), "{notes}");
+    assert_eq!(group.state(instance).await.as_deref(), Some("InService"));
+    assert_eq!(group.desired_capacity().await, 1);
     group.delete().await;
 }
 

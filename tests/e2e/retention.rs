@@ -68,3 +68,41 @@ async fn an_instance_whose_drain_gives_up_is_retained_and_a_later_drain_by_hand_
     group.world.expect_intact(&[file]).await;
     group.delete().await;
 }
+
+/// Somebody abandons the hook while a file is only in the cache. The drain sees that the group keeps the instance.
+#[tokio::test]
+async fn a_hook_abandoned_by_somebody_is_retained() {
+    let group = Group::with_nodes("case-hook-abandoned", TWO_DISKS, 1).await;
+    let instance = &group.in_service(1).await[0];
+    let (_, host) = group.world.node_address(instance).await;
+    let path = "/case-hook-abandoned/cache";
+    let file = group.world.write(path, WriteType::MustCache, &host).await;
+    let outage = group.world.under_store_refuses();
+    group.terminate(instance).await;
+    group.reaches(instance, "Terminating:Wait", 30).await;
+    group
+        .world
+        .autoscaling
+        .complete_lifecycle_action()
+        .auto_scaling_group_name(group.name)
+        .lifecycle_hook_name("tidegate-node-drain")
+        .instance_id(instance)
+        .lifecycle_action_result("ABANDON")
+        .send()
+        .await
+        .expect("CompleteLifecycleAction");
+    let execution = group.world.ended_for(Machine::Drain, instance, 120).await;
+    outage.end();
+    let reason = execution.expect("retained").reason();
+    assert!(reason.contains(path), "{execution:#?}");
+    assert!(reason.contains("the group keeps the instance"), "{execution:#?}");
+    let again = json!({"instanceId": instance});
+    group
+        .world
+        .run(Machine::Drain, &again, 240)
+        .await
+        .expect("drained");
+    group.has_left(instance, 120).await;
+    group.world.expect_intact(&[file]).await;
+    group.delete().await;
+}

@@ -71,11 +71,7 @@ async fn a_rebalance_recommendation_drains_the_node_before_any_warning() {
         .write("/case-rebalance/only-copy", WriteType::MustCache, &host)
         .await;
     group.world.warn("rebalance", &[instance], 0).await;
-    group
-        .world
-        .ended_for(Machine::Drain, instance, 120)
-        .await
-        .expect("drained");
+    drained_in_turn(&group, instance).await;
     group.world.expect_intact(&[file]).await;
     group.delete().await;
 }
@@ -98,27 +94,54 @@ async fn an_instance_that_a_person_terminates_leaves_no_volume_behind() {
     group.delete().await;
 }
 
+/// The drain that an instance's ticket has started when its turn came.
+async fn drained_in_turn(group: &Group, instance: &str) {
+    let what = format!("a drain of {instance} whose turn came");
+    let drain = eventually(120, &what, async || {
+        let executions = group.world.executions_for(Machine::Drain, instance).await;
+        let found = executions.iter().find(|arn| arn.contains(":leave-")).cloned();
+        found.ok_or(executions)
+    })
+    .await;
+    group.world.ended(&drain, 180).await.expect("drained");
+}
+
+/// On the day itself nobody waits for another.
 #[tokio::test]
 async fn a_scheduled_change_of_two_instances_drains_both() {
     let group = Group::with_nodes("case-scheduled-change", TWO_DISKS, 2).await;
     let instances = group.in_service(2).await;
     let both: Vec<&str> = instances.iter().map(String::as_str).collect();
-    group.world.warn("health", &both, 0).await;
+    group.world.scheduled_change(&both, 0.03).await;
     for instance in both {
-        let what = format!("a drain of {instance} that ended as drained");
-        eventually(180, &what, async || {
-            let mut outcomes = Vec::new();
-            for arn in group.world.executions_for(Machine::Drain, instance).await {
-                outcomes.push(group.world.ended(&arn, 180).await.outcome().to_owned());
-            }
-            if outcomes.iter().any(|outcome| outcome == "drained") {
-                Ok(())
-            } else {
-                Err(outcomes)
-            }
-        })
-        .await;
+        drained_in_turn(&group, instance).await;
     }
+    group.delete().await;
+}
+
+#[tokio::test]
+async fn of_two_that_can_wait_one_is_drained_at_once() {
+    let group = Group::with_nodes("case-in-turn", TWO_DISKS, 2).await;
+    let instances = group.in_service(2).await;
+    let both: Vec<&str> = instances.iter().map(String::as_str).collect();
+    group.world.warn("store", &both, 0).await;
+    let (first, other) = eventually(60, "the first of both begins", async || {
+        for (first, other) in [(both[0], both[1]), (both[1], both[0])] {
+            let executions = group.world.executions_for(Machine::Drain, first).await;
+            if executions.iter().any(|arn| arn.contains(":leave-")) {
+                return Ok((first, other));
+            }
+        }
+        Err("none has begun")
+    })
+    .await;
+    drained_in_turn(&group, first).await;
+    let executions = group.world.executions_for(Machine::Drain, other).await;
+    assert!(
+        !executions.iter().any(|arn| arn.contains(":leave-")),
+        "the other waits until the first is replaced: {executions:?}"
+    );
+    assert_eq!(group.state(other).await.as_deref(), Some("InService"));
     group.delete().await;
 }
 

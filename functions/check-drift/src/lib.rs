@@ -9,8 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidegate_domain::drift::{
-    Budget, Choice, ClusterView, ExecutionsView, GroupsView, Memory, Repair, Report, Request, Scope, Talk,
-    Told, WorkersView, choose, judge,
+    Budget, Choice, ClusterView, ExecutionsView, GroupsView, LifecycleActions, Memory, Repair, Report,
+    Request, Scope, Talk, Told, WorkersView, choose, judge,
 };
 use tidegate_domain::error::Result;
 use tidegate_domain::outcome::{Answer, CheckOutcome};
@@ -83,7 +83,7 @@ pub struct Facts {
 
 impl<Groups, Ec2, Machines, Cluster, Master, C> CheckDrift<Groups, Ec2, Machines, Cluster, Master, C>
 where
-    Groups: GroupsView,
+    Groups: GroupsView + LifecycleActions,
     Ec2: Instances,
     Machines: ExecutionsView,
     Cluster: ClusterView + Nodes + Volumes,
@@ -101,12 +101,13 @@ where
         // What is taken away differs from what should be, and is not set right.
         request.plan |= destroying.is_some();
         let now = self.clock.now();
-        let judgement = judge(&snapshot, &self.scope);
+        let judgement = judge(&snapshot, &self.scope, now);
         let unseen = judgement.unseen.clone();
         let (told, memory) = before.with(judgement, now);
         let groups = snapshot.groups.as_deref().unwrap_or_default();
         let running = snapshot.executions.as_ref().map_or(&[][..], |seen| &seen.running);
-        let choices = choose(&told, &request, self.budget, groups, running, now);
+        let looks = before.looks(now);
+        let choices = choose(&told, &request, self.budget, groups, running, looks);
         let rules_to_enable = rules_to_enable(&told, &choices);
         let talks = self.set_right(&told, choices, began).await;
         let report = Report::of(request.plan, &told, &talks, &unseen, now);
@@ -166,7 +167,7 @@ fn rules_to_enable(told: &[Told], choices: &[Choice]) -> Vec<String> {
 impl<Groups, Ec2, Machines, Cluster, Master, C> Serve
     for CheckDrift<Groups, Ec2, Machines, Cluster, Master, C>
 where
-    Groups: GroupsView,
+    Groups: GroupsView + LifecycleActions,
     Ec2: Instances,
     Machines: ExecutionsView,
     Cluster: ClusterView + Nodes + Volumes,

@@ -1,21 +1,19 @@
 //! Sets right. Each repair is decided on what was seen, and refused where that has changed since.
 
 use jiff::Timestamp;
-use serde_json::json;
 use tidegate_domain::drift::{
-    ClusterView, ExecutionsView, GroupsView, Next, Repair, Search, Talk, WorkersView, changed_since,
-    execution_name, node_of,
+    ClusterView, ExecutionsView, GroupsView, LifecycleActions, Next, Repair, Search, Start, Talk,
+    WorkersView, changed_since, execution_name, node_of,
 };
 use tidegate_domain::error::Result;
 use tidegate_domain::node::{Node, NodeChange, Volume};
 use tidegate_domain::ports::{Changed, Clock, Instances, Nodes, Volumes};
-use tidegate_domain::resolve::Direction;
 
 use crate::CheckDrift;
 
 impl<Groups, Ec2, Machines, Cluster, Master, C> CheckDrift<Groups, Ec2, Machines, Cluster, Master, C>
 where
-    Groups: GroupsView,
+    Groups: GroupsView + LifecycleActions,
     Ec2: Instances,
     Machines: ExecutionsView,
     Cluster: ClusterView + Nodes + Volumes,
@@ -24,7 +22,7 @@ where
 {
     pub(crate) async fn repair(&self, repair: &Repair, now: Timestamp) -> Result<Talk> {
         Ok(match repair {
-            Repair::Execution { direction, instance } => self.start(*direction, instance, now).await?,
+            Repair::Execution(start) => self.start(start, now).await?,
             Repair::ChangeNode { node, change, words } => self.change_node(node, change, words).await?,
             Repair::DeleteOrphan(volume) => self.delete_orphan(volume).await?,
             Repair::DeleteReleased(volume) => talk(Volumes::delete(&self.cluster, volume).await?, "deleted"),
@@ -47,23 +45,40 @@ where
                 Talk::Done("applied as recorded".into())
             }
             Repair::Nothing(why) => Talk::Left(why.clone()),
+            Repair::Unneeded(why) => Talk::Unneeded(why.clone()),
         })
     }
 
     /// Starts the next attempt under its own name. The name is what makes a second start impossible: two checks at once
     /// find the same number.
-    async fn start(&self, direction: Direction, instance: &str, now: Timestamp) -> Result<Talk> {
+    async fn start(&self, start: &Start, now: Timestamp) -> Result<Talk> {
+        let (direction, instance) = (start.direction, start.instance.as_str());
         let mut search = Search::default();
         while let Some(number) = search.next() {
             let name = execution_name(direction, instance, number);
             search.found(number, self.machines.attempt(direction, &name).await?);
         }
         let attempts = search.attempts();
-        Ok(match attempts.next(now) {
+        let next = attempts.next(now);
+        let succeeded = attempts
+            .last
+            .as_ref()
+            .is_some_and(|last| last.status == "SUCCEEDED");
+        // Asked only where the answer decides something: it is a heartbeat too, and would hold an instance whose attempts
+        // fail.
+        if let Some(hook) = &start.only_while
+            && (succeeded || matches!(next, Next::Start(_)))
+            && !self.groups.waits(hook, instance).await?
+        {
+            return Ok(Talk::Unneeded(format!(
+                "hook {} is completed or has run out: another hook of group {} holds the instance",
+                hook.name, hook.group
+            )));
+        }
+        Ok(match next {
             Next::Start(number) => {
                 let name = execution_name(direction, instance, number);
-                let input = json!({ "instanceId": instance });
-                if self.machines.start(direction, &name, &input).await? {
+                if self.machines.start(direction, &name, &start.input()).await? {
                     Talk::Done(format!("started {name}"))
                 } else {
                     Talk::Left(format!("{name} was started by another check"))

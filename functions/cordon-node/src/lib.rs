@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidegate_domain::claim::{Claim, Decision, decide, drained_before};
+use tidegate_domain::cordon::cordon;
 use tidegate_domain::error::Result;
-use tidegate_domain::evict::cordon;
 use tidegate_domain::node::NodeChange;
 use tidegate_domain::outcome::{Answer, CordonOutcome};
 use tidegate_domain::plan::{self, Plan};
@@ -28,6 +28,7 @@ pub struct CordonNode<N, E, C> {
 
 /// The call.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct CordonCall {
     #[serde(flatten)]
     call: Call,
@@ -37,6 +38,9 @@ pub struct CordonCall {
     replace: bool,
     /// Whether EC2 takes the instance away at the deadline, whatever it is told.
     reclaimed: bool,
+    /// What a person asked for in so many words; none where nobody did.
+    #[serde(default)]
+    asked_to_terminate: Option<bool>,
 }
 
 /// What was seen.
@@ -76,6 +80,7 @@ impl CordonCall {
             terminate: self.terminate,
             replace: self.replace,
             reclaimed: self.reclaimed,
+            asked_to_terminate: self.asked_to_terminate,
         }
     }
 }
@@ -107,6 +112,11 @@ impl<N: Nodes, E: Executions, C: Clock> CordonNode<N, E, C> {
                     claim.note(&mut change)?;
                     if let Some(other) = other.filter(|_| runs) {
                         reason = format!("{reason}, taken over from execution {}", other.execution);
+                    }
+                    if claim.keeps_instance() && cordon_call.asked_to_terminate.is_none() {
+                        reason = format!(
+                            "{reason}; its instance stays, as a person asked before (\"terminate\": true ends it)"
+                        );
                     }
                     claim
                 }

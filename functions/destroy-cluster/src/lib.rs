@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidegate_domain::api_server::ApiServer;
 use tidegate_domain::bootstrap::{KnownClusters, Objects};
-use tidegate_domain::cache::{IdleWait, Losses, Stores, Totals, WorkerLoad};
+use tidegate_domain::cache::{IdleWait, Losses, Stores, Totals, WorkerLoad, lighten};
 use tidegate_domain::destroy::{GroupHooks, OwnExecutions, Progress, Remains, Request, StackSeen, Teardown};
 use tidegate_domain::drift::{GroupsView, Scope};
 use tidegate_domain::error::Result;
@@ -233,8 +233,11 @@ impl<N: Neighbours> DestroyCluster<N> {
             Stage::Prove => self.prove(&mut session).await?,
         };
         let Session {
-            progress, mut facts, ..
+            mut progress,
+            mut facts,
+            ..
         } = session;
+        lighten(&mut progress.pending);
         facts.saved = progress.saved;
         facts.tell_losses(&progress.lost, &progress.broken, &progress.unseen);
         facts.progress = progress;

@@ -14,8 +14,8 @@ use tidegate_domain::cache::{
 use tidegate_domain::error::{Error, ErrorName, Result};
 use tidegate_domain::node::{Node, NodeChange, Pod};
 use tidegate_domain::ports::{
-    CacheMaster, CacheWorker, Changed, Clock, Copied, CopyTargets, CopyWish, Eviction, Nodes, Pods, Target,
-    WorkerReport,
+    CacheMaster, CacheWorker, Changed, Clock, Copied, CopyTargets, CopyWish, Deletion, Eviction, Nodes, Pods,
+    Target, WorkerReport,
 };
 use tidegate_domain::subject::Subject;
 use tidegate_lambda::Serve;
@@ -29,6 +29,7 @@ pub(crate) const WARNING_SECONDS: i64 = 120;
 /// Step Functions takes 256 KiB, and the answers of the other steps are kept beside this one.
 const MOST_ANSWER_BYTES: usize = 192 * 1024;
 
+#[allow(clippy::struct_excessive_bools, reason = "Alluxio tells each of them apart")]
 pub(crate) struct File {
     pub(crate) bytes: u64,
     pub(crate) elsewhere: bool,
@@ -126,6 +127,8 @@ pub(crate) struct World {
     pub(crate) silently_ignored: RefCell<Vec<String>>,
     /// The rate that was noted last.
     pub(crate) rate: RefCell<Option<Rate>>,
+    /// The bytes that each answer counted as lost.
+    pub(crate) lost: RefCell<Vec<f64>>,
 }
 
 impl World {
@@ -176,6 +179,7 @@ impl World {
             room: Cell::default(),
             silently_ignored: RefCell::default(),
             rate: RefCell::default(),
+            lost: RefCell::default(),
         }
     }
 
@@ -350,6 +354,8 @@ impl World {
                 self.now.get() - began < 28,
                 "a call takes less than a function may"
             );
+            let lost = reply.metrics.iter().filter(|metric| metric.name == "BytesLost");
+            self.lost.borrow_mut().extend(lost.map(|metric| metric.value));
             let size = serde_json::to_vec(&reply.answer).expect("JSON").len();
             assert!(size < MOST_ANSWER_BYTES, "{size} bytes");
             self.calls.set(self.calls.get() + 1);
@@ -361,9 +367,9 @@ impl World {
                 "incomplete" if holds_on => retry.unwrap_or(300).min(300),
                 _ => return (reply.answer, self.now.get()),
             };
-            if self.calls.get() % self.forgets_each.get() == 0 {
+            if self.calls.get().is_multiple_of(self.forgets_each.get()) {
                 payload["progress"] = Value::Null;
-            } else if self.calls.get() % self.cuts_off_each.get() != 0 {
+            } else if !self.calls.get().is_multiple_of(self.cuts_off_each.get()) {
                 payload["progress"] = reply.answer["progress"].take();
             }
             Clock::sleep(&self, Duration::from_secs(seconds)).await;
@@ -423,7 +429,7 @@ impl Pods for &World {
         not_asked()
     }
 
-    async fn delete(&self, _: &Pod) -> Result<Changed> {
+    async fn delete(&self, _: &Pod) -> Result<Deletion> {
         not_asked()
     }
 

@@ -153,7 +153,7 @@ impl<Cluster: CopyTargets, Master: CacheMaster, Workers: CacheWorker, C: Clock>
             let pending = session.progress.pending.iter();
             pending.filter(|pending| pending.copy).count()
         };
-        while session.reclaimed && !session.without_target && copies(session) < COPIES_AT_A_TIME {
+        while session.reclaimed && session.without_target.is_none() && copies(session) < COPIES_AT_A_TIME {
             let hurry = session.progress.hurry(session.leaves_at(), self.clock.now());
             if self.hurry_is_over(session) {
                 return Ok(());
@@ -176,8 +176,8 @@ impl<Cluster: CopyTargets, Master: CacheMaster, Workers: CacheWorker, C: Clock>
                     ..Pending::default()
                 }),
                 Copied::Nothing => {}
-                Copied::NoTarget(_) => {
-                    session.without_target = true;
+                Copied::NoTarget(why) => {
+                    session.without_target = Some(why);
                     session.progress.waiting.push(last);
                 }
                 Copied::NotYet(_) => {

@@ -27,7 +27,8 @@ impl Session {
 }
 
 impl Facts {
-    fn lost(&mut self, unsaved: Unsaved) {
+    pub(super) fn lost(&mut self, unsaved: Unsaved) {
+        self.looked = true;
         self.files_left = unsaved.files;
         self.bytes_left = unsaved.bytes;
         // They are all in the list, as far as there is room.

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod broken_files;
 mod copying;
+mod ending;
 #[cfg(test)]
 mod fake_world;
 mod finding;
@@ -36,6 +37,8 @@ use tidegate_domain::ports::{
 };
 use tidegate_domain::resolve::Direction;
 use tidegate_lambda::{Call, Reply, Serve, Unit};
+
+use self::ending::Hold;
 
 /// Between two looks at the world.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
@@ -73,6 +76,9 @@ pub struct DrainCall {
     /// EC2 takes the instance away at the deadline, whatever it is told (a Spot interruption).
     #[serde(default)]
     reclaimed: bool,
+    /// The terminate hook waits no longer, so that nothing holds the instance: only a last look is taken.
+    #[serde(default, rename = "hookOver")]
+    hook_over: bool,
 }
 
 /// What was seen and done.
@@ -82,7 +88,8 @@ pub struct Facts {
     /// The worker's host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-    /// Files that still need something before the worker may go, as the last pass saw them.
+    /// Files that still need something before the worker may go, as the last pass through all files saw them, in
+    /// this call or in an earlier one.
     pub files_left: u64,
     /// Their bytes.
     pub bytes_left: u64,
@@ -114,10 +121,14 @@ pub struct Facts {
     /// For the next call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
+    /// All files have been looked through in this call.
+    #[serde(skip)]
+    pub looked: bool,
 }
 
 impl Facts {
     fn saw(&mut self, pass: &Pass) {
+        self.looked = true;
         self.files_left = pass.unsafe_files;
         self.bytes_left = pass.unsafe_bytes;
         self.named_files.clone_from(&pass.named);
@@ -144,6 +155,10 @@ enum Step {
 }
 
 /// One call's way through the drain.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is told or seen apart from the others"
+)]
 struct Session {
     call: Call,
     progress: Progress,
@@ -151,13 +166,15 @@ struct Session {
     reclaimed: bool,
     /// It is the last moment before that.
     leaving: bool,
+    /// Whether something holds the instance.
+    hold: Hold,
     facts: Facts,
     /// How idle the worker looked, newest last.
     looks: Vec<Option<WorkerLoad>>,
     /// Its files have been looked through in this call since it went out of service.
     looked_again: bool,
-    /// No other worker takes copies.
-    without_target: bool,
+    /// Why no other worker takes copies.
+    without_target: Option<String>,
     /// When the call answers.
     /// This call has looked for the Node object everywhere, and there is none.
     nodeless: bool,
@@ -206,6 +223,9 @@ where
                 Step::NotYet(reason) => (reason, false),
                 Step::Unchanged(reason) => (reason, true),
             };
+            if session.hold == Hold::Over {
+                return Ok((DrainOutcome::Incomplete, reason));
+            }
             let now = self.clock.now();
             if session.time_to_leave(now) {
                 continue;
@@ -266,6 +286,9 @@ where
         match next_phase(&sighting) {
             Phase::Absent(reason) => Ok(self.absent(session, node, reason)),
             Phase::AwaitWorker(reason) => Ok(Step::NotYet(reason)),
+            Phase::Save(worker) | Phase::LookAgain(worker) if session.hold == Hold::Over => {
+                self.look_at_the_end(session, &worker).await
+            }
             Phase::Save(worker) if session.leaving => self.leave(session, node, &worker).await,
             Phase::Save(worker) => self.save(session, node, &worker).await,
             Phase::LookAgain(worker) if session.leaving => self.last_look(session, &worker).await,
@@ -475,6 +498,7 @@ where
             call,
             progress,
             reclaimed,
+            hook_over,
         } = Call::read(&payload)?;
         if call.plan {
             let answer = self.plan(&call, progress.unwrap_or_default()).await?;
@@ -487,7 +511,8 @@ where
         let mut session = Session {
             reclaimed,
             leaving: false,
-            without_target: false,
+            hold: if hook_over { Hold::Over } else { Hold::Lasts },
+            without_target: None,
             ends: began + watch,
             closes: began + watch + TO_END,
             facts: Facts::default(),
@@ -502,6 +527,8 @@ where
             session.ends = session.ends.min(session.leaves_at());
         }
         let (outcome, reason) = self.answer_in_time(&mut session, watch + TO_LEAVE_OFF).await?;
+        let (outcome, reason) = session.conclude(outcome, reason);
+        let lost = session.lost_bytes(outcome);
         let now = self.clock.now();
         let patience = self.patience(&session, now);
         let Session {
@@ -520,7 +547,6 @@ where
         let saved = |now: u64, before: u64| now.saturating_sub(before);
         let persisted = saved(facts.totals.persisted_bytes, before.persisted_bytes);
         let replicated = saved(facts.totals.replicated_bytes, before.replicated_bytes);
-        let bytes_left = facts.bytes_left;
         facts.progress = Some(progress);
         let answer = match outcome {
             // A worker that is being saved loses time by waiting, past the deadline as well where the drain holds on.
@@ -536,13 +562,9 @@ where
         if replicated > 0 {
             reply = reply.metric("BytesReplicated", Unit::Bytes, replicated);
         }
-        Ok(match outcome {
-            DrainOutcome::Drained => reply.metric("BytesLost", Unit::Bytes, 0),
-            // Retained, the instance still has them; else they go with it.
-            DrainOutcome::Incomplete if reclaimed || !call.node.retains => {
-                reply.metric("BytesLost", Unit::Bytes, bytes_left)
-            }
-            _ => reply,
-        })
+        if let Some(bytes) = lost {
+            reply = reply.metric("BytesLost", Unit::Bytes, bytes);
+        }
+        Ok(reply)
     }
 }

@@ -36,6 +36,9 @@ pub struct Planned {
     /// So many more were.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub more_broken_files: Option<u64>,
+    /// Why there is no worker to drain; none where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub absent: Option<String>,
     /// For the next call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
@@ -77,6 +80,7 @@ where
         };
         match next_phase(&sighting) {
             Phase::Absent(reason) => {
+                planned.absent = Some(reason.clone());
                 planned.plan = planned.plan.noting(reason);
                 Ok(planned.answer())
             }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use evict_pods::EvictPods;
+use tidegate_domain::evict::Patience;
 use tidegate_lambda::{Settings, SystemClock, serve};
 
 const FUNCTION: &str = "evict-pods";
@@ -16,7 +17,11 @@ async fn main() -> ExitCode {
                 cluster,
                 clock: SystemClock,
                 watch_seconds: settings.number("WATCH_SECONDS")?,
-                evict_limit_seconds: settings.number("EVICT_LIMIT_SECONDS")?,
+                patience: Patience {
+                    limit_seconds: settings.number("EVICT_LIMIT_SECONDS")?,
+                    announced_limit_seconds: settings.number("ANNOUNCED_EVICT_LIMIT_SECONDS")?,
+                    drain_limit_seconds: settings.number("DRAIN_LIMIT_SECONDS")?,
+                },
             })
         })
     })

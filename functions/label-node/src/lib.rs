@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
-use tidegate_domain::claim::{Claim, Decision, decide, rival_runs};
+use tidegate_domain::claim::{Claim, Decision, decide, drained_by_another, rival_runs};
 use tidegate_domain::deadline::retry_after_seconds;
 use tidegate_domain::error::Result;
 use tidegate_domain::join::{Step, label};
@@ -39,6 +39,9 @@ pub struct Facts {
     /// The name of the node, once it is there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_name: Option<String>,
+    /// The join gives way to a drain of the node.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub draining: bool,
     /// What the execution goes on with, once the node is its own.
     #[serde(flatten)]
     pub wishes: Option<Wishes>,
@@ -92,20 +95,23 @@ impl<N: Nodes, E: Executions, C: Clock> LabelNode<N, E, C> {
         let subject = &call.node;
         let mut facts = Facts {
             node_name: Some(node.name.clone()),
-            wishes: None,
+            ..Facts::default()
         };
-        let mut change = match label(node, subject) {
+        let mine = claim(call);
+        let other = Claim::on(node);
+        let runs = rival_runs(&self.executions, &mine, other.as_ref()).await?;
+        let drain_runs = runs && other.as_ref().is_some_and(Claim::drains);
+        let mut change = match label(node, subject, drain_runs) {
             Step::Superseded(reason) => {
+                facts.draining = drained_by_another(node);
                 return Ok(Some(Answer::new(LabelOutcome::Superseded, reason, facts)));
             }
             Step::Nothing => NodeChange::default(),
             Step::Change(change) => change,
         };
-        let mine = claim(call);
-        let other = Claim::on(node);
-        let runs = rival_runs(&self.executions, &mine, other.as_ref()).await?;
         let claim = match decide(mine, other.as_ref(), runs) {
             Decision::GiveWay(reason) => {
+                facts.draining = drained_by_another(node);
                 return Ok(Some(Answer::new(LabelOutcome::Superseded, reason, facts)));
             }
             Decision::Hold(claim) => claim,
@@ -138,6 +144,7 @@ fn claim(call: &Call) -> Claim {
         terminate: false,
         replace: false,
         reclaimed: false,
+        asked_to_terminate: None,
     }
 }
 

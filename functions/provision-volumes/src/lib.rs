@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
+use tidegate_domain::claim::drained_by_another;
 use tidegate_domain::deadline::retry_after_seconds;
 use tidegate_domain::error::Result;
 use tidegate_domain::join::{VolumesSeen, disk_is_to_blame, superseded, volumes_seen};
@@ -30,6 +31,9 @@ pub struct ProvisionVolumes<Cluster, C> {
 pub struct Facts {
     /// The names of the volumes.
     pub volumes: Vec<String>,
+    /// The join gives way to a drain of the node.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub draining: bool,
 }
 
 impl<Cluster: Nodes + Volumes + Pods, C: Clock> ProvisionVolumes<Cluster, C> {
@@ -42,8 +46,9 @@ impl<Cluster: Nodes + Volumes + Pods, C: Clock> ProvisionVolumes<Cluster, C> {
             .cluster
             .of_instance(&subject.instance_id, watch, &complete)
             .await?;
-        let facts = Facts {
+        let mut facts = Facts {
             volumes: volumes.iter().map(|volume| volume.name.clone()).collect(),
+            ..Facts::default()
         };
         let missing = match volumes_seen(&subject.disks, &volumes) {
             VolumesSeen::Complete => {
@@ -67,6 +72,7 @@ impl<Cluster: Nodes + Volumes + Pods, C: Clock> ProvisionVolumes<Cluster, C> {
             });
         };
         if let Some(reason) = superseded(&node, &call.execution) {
+            facts.draining = drained_by_another(&node);
             return Ok(Answer::new(VolumesOutcome::Superseded, reason, facts));
         }
         let only = Some((names::PROVISIONER_NAMESPACE, names::PROVISIONER_SELECTOR));

@@ -8,11 +8,14 @@ use serde_json::Value;
 use tidegate_domain::api_server::{ApiServer, ApiServers};
 use tidegate_domain::error::Result;
 use tidegate_domain::outcome::{Answer, ResolveOutcome};
-use tidegate_domain::ports::{AutoScaling, Instances};
-use tidegate_domain::resolve::{Direction, ENDED, Known, Resolution, Scope, asks_ec2, resolve};
+use tidegate_domain::ports::{AutoScaling, Instances, Membership};
+use tidegate_domain::resolve::{
+    Direction, ENDED, Known, Resolution, Scope, asks_ec2, leaves, not_advised, resolve,
+};
 use tidegate_domain::several::{Input, by_instance, members, one_each, sort, summary};
 use tidegate_domain::subject::{Identity, InstanceId, Subject};
 use tidegate_domain::trigger::Trigger;
+use tidegate_domain::turn::{is_ticket, ticket_name};
 use tidegate_lambda::{Call, Reply, Serve};
 
 /// The function.
@@ -34,11 +37,18 @@ pub struct ResolveCall {
     direction: Direction,
     input: Value,
     started_at: Timestamp,
+    /// The name of the execution. One that started before state machines told it has none.
+    #[serde(default)]
+    execution: String,
 }
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "the state machine reads each by itself"
+)]
 pub struct Facts {
     /// The node; null where it is none of ours.
     pub node: Option<Subject>,
@@ -54,6 +64,15 @@ pub struct Facts {
     pub replace: bool,
     /// Whether EC2 takes the instance away at the deadline, whatever it is told.
     pub reclaimed: bool,
+    /// What the group will refuse in the end, or cannot do as it is set.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub in_the_way: Vec<String>,
+    /// Why its node should have no cache, where its worker is looked for all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub look_for_worker: Option<String>,
+    /// Whether the execution waits until the group can spare the instance.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub in_turn: bool,
     /// Where it is about several instances: the input of an execution for each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<Input>,
@@ -63,6 +82,12 @@ pub struct Facts {
 }
 
 type Found = Answer<ResolveOutcome, Facts>;
+
+/// Whether another execution must be started to wait for the instance's turn: the queue is made of executions with
+/// names of their own.
+fn waits_elsewhere(call: &ResolveCall, found: &Found) -> bool {
+    found.facts.in_turn && !is_ticket(&call.execution)
+}
 
 fn ignored(reasons: &[String], facts: Facts) -> Found {
     Answer::new(ResolveOutcome::Ignored, summary(reasons), facts)
@@ -78,12 +103,24 @@ impl<Groups: AutoScaling, Ec2: Instances, Eks: ApiServers> ResolveNode<Groups, E
             let instances: Vec<_> = triggers.iter().filter_map(Trigger::instance).cloned().collect();
             let memberships = self.groups.memberships(&instances).await?;
             let (ours, strangers) = members(&self.scope, triggers, &memberships);
-            triggers = ours;
             left_out.extend(strangers);
+            triggers = Vec::with_capacity(ours.len());
+            for trigger in ours {
+                let membership = trigger.instance().and_then(|instance| memberships.get(instance));
+                match self.not_advised(&trigger, membership).await? {
+                    Some(reason) => left_out.push(reason),
+                    None => triggers.push(trigger),
+                }
+            }
         }
         let mut found = match triggers.as_slice() {
             [] => return Ok(ignored(&left_out, Facts::default())),
-            [one] => self.one(call, one).await?,
+            [one] => match self.one(call, one).await? {
+                found if waits_elsewhere(call, &found) => {
+                    return Ok(self.several(call, &triggers, &left_out, event_id));
+                }
+                found => found,
+            },
             several => return Ok(self.several(call, several, &left_out, event_id)),
         };
         if !left_out.is_empty() {
@@ -134,10 +171,23 @@ impl<Groups: AutoScaling, Ec2: Instances, Eks: ApiServers> ResolveNode<Groups, E
             .iter()
             .filter_map(|trigger| Input::of(&self.scope, call.direction, call.started_at, trigger))
             .collect();
-        let mut reason = format!("{} instances, an execution for each", inputs.len());
+        let mut reason = match triggers {
+            [one] => format!("{one}, which waits for the turn of its instance in an execution of its own"),
+            _ => format!("{} instances, an execution for each", inputs.len()),
+        };
         if !left_out.is_empty() {
             reason = format!("{reason}; left out: {}", summary(left_out));
         }
+        // Those that wait for their turn are found by their names.
+        let drains = call.direction == Direction::Drain;
+        let waits = triggers.iter().find(|trigger| drains && trigger.in_turn());
+        let event_id = match waits {
+            Some(trigger) => {
+                let at = trigger.at().unwrap_or(call.started_at);
+                Some(ticket_name(at, event_id.as_deref().or(Some(&call.execution))))
+            }
+            None => event_id,
+        };
         let facts = Facts {
             by_hand: triggers.iter().all(Trigger::by_hand),
             inputs,
@@ -145,6 +195,19 @@ impl<Groups: AutoScaling, Ec2: Instances, Eks: ApiServers> ResolveNode<Groups, E
             ..Facts::default()
         };
         Answer::new(ResolveOutcome::Several, reason, facts)
+    }
+
+    /// Why a rebalance recommendation drains nothing here; none where it does, and for other triggers.
+    async fn not_advised(
+        &self,
+        trigger: &Trigger,
+        membership: Option<&Membership>,
+    ) -> Result<Option<String>> {
+        let (true, Some(Membership { group, .. })) = (trigger.advises(), membership) else {
+            return Ok(None);
+        };
+        let rebalances = self.groups.rebalances(group).await?;
+        Ok(membership.and_then(|membership| not_advised(trigger, membership, rebalances)))
     }
 
     async fn one(&self, call: &ResolveCall, trigger: &Trigger) -> Result<Found> {
@@ -169,14 +232,20 @@ impl<Groups: AutoScaling, Ec2: Instances, Eks: ApiServers> ResolveNode<Groups, E
             Ok(membership) => membership,
             Err(reason) => return Ok(ignored(&[reason], facts)),
         };
+        if let Some(reason) = self.not_advised(trigger, Some(&membership)).await? {
+            return Ok(ignored(&[reason], facts));
+        }
         let disks = self.instances.local_disks(&membership.instance_type).await?;
         // Nothing waits for an instance that its group has forgotten; the group itself may be gone by now.
-        let (hooks, retains) = if membership.lifecycle_state == ENDED {
-            (Vec::new(), false)
+        let (hooks, settings) = if membership.lifecycle_state == ENDED {
+            (Vec::new(), None)
         } else {
             let hooks = self.groups.hooks(&membership.group).await?;
-            let drains = call.direction == Direction::Drain;
-            (hooks, drains && self.groups.retains(&membership.group).await?)
+            let settings = match call.direction {
+                Direction::Drain => self.groups.settings(&membership.group).await?,
+                Direction::Join => None,
+            };
+            (hooks, settings)
         };
         let known = Known {
             direction: call.direction,
@@ -185,7 +254,7 @@ impl<Groups: AutoScaling, Ec2: Instances, Eks: ApiServers> ResolveNode<Groups, E
             membership: &membership,
             disks,
             hooks: &hooks,
-            retains,
+            settings: settings.as_ref(),
             identity,
             started_at: call.started_at,
         };
@@ -194,9 +263,17 @@ impl<Groups: AutoScaling, Ec2: Instances, Eks: ApiServers> ResolveNode<Groups, E
             reason,
             subject,
             deadline,
+            in_the_way,
+            look_for_worker,
         } = resolve(&self.scope, known);
+        facts.in_turn = call.direction == Direction::Drain
+            && outcome == ResolveOutcome::Resolved
+            && trigger.in_turn()
+            && !leaves(&membership.lifecycle_state);
         facts.node = subject;
         facts.deadline = Some(deadline);
+        facts.in_the_way = in_the_way;
+        facts.look_for_worker = look_for_worker;
         if outcome == ResolveOutcome::Resolved {
             facts.api_server = Some(self.api_servers.api_server().await?);
         }

@@ -25,6 +25,7 @@ async fn main() -> ExitCode {
                 drain_hook: settings.text("DRAIN_HOOK_NAME")?,
                 join_limit_seconds: settings.number("JOIN_LIMIT_SECONDS")?,
                 drain_limit_seconds: settings.number("DRAIN_LIMIT_SECONDS")?,
+                announced_evict_limit_seconds: settings.number("ANNOUNCED_EVICT_LIMIT_SECONDS")?,
                 drains_on_rebalance: settings.switch("DRAIN_ON_REBALANCE")?,
             },
         })

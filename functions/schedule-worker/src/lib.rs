@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
+use tidegate_domain::claim::drained_by_another;
 use tidegate_domain::deadline::retry_after_seconds;
 use tidegate_domain::error::Result;
-use tidegate_domain::join::{Step, WorkerSeen, open, pull_worker_lever, worker_seen};
+use tidegate_domain::join::{Step, WorkerSeen, open, pull_worker_lever, runs_another_layout, worker_seen};
 use tidegate_domain::names;
 use tidegate_domain::node::{Node, Pod};
 use tidegate_domain::outcome::{Answer, WorkerOutcome};
 use tidegate_domain::plan::{Plan, schedule};
 use tidegate_domain::ports::{CacheMaster, Changed, Clock, Nodes, Pods};
+use tidegate_domain::subject::Subject;
 use tidegate_lambda::{Call, Reply, Serve, Unit};
 
 /// Between two looks at the Alluxio master. A worker registers within seconds of its start.
@@ -44,6 +46,12 @@ pub struct Facts {
     /// The capacity that the worker registered with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity_bytes: Option<u64>,
+    /// The join gives way to a drain of the node.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub draining: bool,
+    /// The node is cordoned, and no drain did it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub cordoned: bool,
 }
 
 /// Where a look found the node and its worker.
@@ -86,6 +94,7 @@ impl<Cluster: Nodes + Pods, Master: CacheMaster, C: Clock> ScheduleWorker<Cluste
         };
         let facts = Facts {
             node_name: Some(node.name.clone()),
+            draining: drained_by_another(&node),
             ..Facts::default()
         };
         match pull_worker_lever(&node, subject, &call.execution) {
@@ -95,14 +104,33 @@ impl<Cluster: Nodes + Pods, Master: CacheMaster, C: Clock> ScheduleWorker<Cluste
                 facts,
             )))),
             Step::Nothing => Ok(Ok(node)),
-            Step::Change(change) => match self.cluster.change(&node, &change).await? {
-                Changed::Done => Ok(Ok(node)),
-                Changed::Conflict | Changed::Gone => Ok(Err(Look::NotYet(
-                    format!("node {} has changed meanwhile", node.name),
-                    facts,
-                ))),
-            },
+            Step::Change(change) => {
+                if let Some(reason) = self.other_worker(subject, &node).await? {
+                    return Ok(Err(Look::NotYet(reason, facts)));
+                }
+                match self.cluster.change(&node, &change).await? {
+                    Changed::Done => Ok(Ok(node)),
+                    Changed::Conflict | Changed::Gone => Ok(Err(Look::NotYet(
+                        format!("node {} has changed meanwhile", node.name),
+                        facts,
+                    ))),
+                }
+            }
         }
+    }
+
+    /// Why the label must stay as it is; none where it need not.
+    async fn other_worker(&self, subject: &Subject, node: &Node) -> Result<Option<String>> {
+        if !node.labels.contains_key(names::WORKER_LABEL) {
+            return Ok(None);
+        }
+        let workers = Some((self.namespace.as_str(), names::WORKER_POD_SELECTOR));
+        let any = |_: &[Pod]| true;
+        let pods = self
+            .cluster
+            .on_node(&node.name, workers, Duration::ZERO, &any)
+            .await?;
+        Ok(runs_another_layout(node, subject, &pods))
     }
 
     async fn look(&self, call: &Call, node: &Node) -> Result<Look> {
@@ -152,13 +180,14 @@ impl<Cluster: Nodes + Pods, Master: CacheMaster, C: Clock> ScheduleWorker<Cluste
     }
 
     /// Opens the node as it is now: a drain may have begun since it was last seen.
-    async fn open(&self, call: &Call, facts: Facts) -> Result<Look> {
+    async fn open(&self, call: &Call, mut facts: Facts) -> Result<Look> {
         let Some(node) = self.cluster.find(&call.node, Duration::ZERO).await? else {
             let reason = format!("instance {} is no node any more", call.node.instance_id);
             return Ok(Look::NotYet(reason, facts));
         };
         let change = match open(&node, &call.execution) {
             Step::Superseded(reason) => {
+                facts.draining = drained_by_another(&node);
                 return Ok(Look::Done(Answer::new(WorkerOutcome::Superseded, reason, facts)));
             }
             Step::Nothing => None,
@@ -172,8 +201,23 @@ impl<Cluster: Nodes + Pods, Master: CacheMaster, C: Clock> ScheduleWorker<Cluste
                 facts,
             ));
         }
-        let reason = format!("node {} is open, its worker in service", node.name);
+        facts.cordoned = node.unschedulable;
+        let reason = opened(&node);
         Ok(Look::Done(Answer::new(WorkerOutcome::Ready, reason, facts)))
+    }
+}
+
+/// What a join says in the end. Tidegate cordons a node only to drain it, so the cordon of a node that joins is somebody
+/// else's, or was left by a drain that was undone; it stays.
+fn opened(node: &Node) -> String {
+    let name = &node.name;
+    if node.unschedulable {
+        format!(
+            "the worker of node {name} is in service, but the node is cordoned, not by Tidegate: no pod is scheduled onto \
+             it until somebody uncordons it (kubectl uncordon {name})"
+        )
+    } else {
+        format!("node {name} is open, its worker in service")
     }
 }
 
@@ -207,5 +251,25 @@ impl<Cluster: Nodes + Pods, Master: CacheMaster, C: Clock> Serve for ScheduleWor
         }
         let seconds = u64::try_from(call.frame.age_seconds(self.clock.now())).unwrap_or_default();
         Ok(reply.metric("JoinSeconds", Unit::Seconds, seconds))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cordon_of_somebody_else_is_told() {
+        let mut node = Node {
+            name: "node-1".into(),
+            ..Node::default()
+        };
+        assert_eq!(opened(&node), "node node-1 is open, its worker in service");
+        node.unschedulable = true;
+        assert!(
+            opened(&node).contains("cordoned, not by Tidegate"),
+            "{}",
+            opened(&node)
+        );
     }
 }

@@ -254,7 +254,7 @@ def product(aws, tmp_path_factory) -> dict:
 def test_the_products_template_is_deployed_whole(aws, product):
     types = [resource["type"] for resource in product["resources"].values()]
     assert types.count("AWS::Lambda::Function") == len(FUNCTIONS)
-    assert types.count("AWS::EKS::AccessEntry") == len(FUNCTIONS) - 1
+    assert types.count("AWS::EKS::AccessEntry") == len(FUNCTIONS) - 3
     assert types.count("AWS::StepFunctions::StateMachine") == len(MACHINES)
     machines = aws.client("stepfunctions").list_state_machines()["stateMachines"]
     assert set(MACHINES) <= {m["name"] for m in machines}
@@ -322,6 +322,7 @@ def test_a_stack_that_is_complete_is_told_and_the_products_rule_waits_for_its_ow
         ("rebalance", "aws.ec2", "EC2 Instance Rebalance Recommendation", 3600),
         ("instance-ending", "aws.ec2", "EC2 Instance State-change Notification", 3600),
         ("scheduled-change", "aws.health", "AWS Health Event", 86400),
+        ("degraded-store", "aws.health", "AWS Health Event", 86400),
     ],
 )
 def test_what_is_told_of_any_instance_starts_a_drain(
@@ -367,8 +368,14 @@ def test_the_dashboard_shows_every_alarm_and_every_metric_that_a_function_tells(
 def test_the_products_functions_reach_the_cluster_under_their_groups(aws, product):
     entries = aws.admin("GET", "eks/access-entries")
     groups = {group for entry in entries for group in entry["kubernetesGroups"]}
-    # One never goes there, and two go under a policy of EKS.
-    others = set(FUNCTIONS) - {"resolve-node", "bootstrap-cluster", "destroy-cluster"}
+    # Three never go there, and two go under a policy of EKS.
+    others = set(FUNCTIONS) - {
+        "resolve-node",
+        "take-turn",
+        "judge-launch",
+        "bootstrap-cluster",
+        "destroy-cluster",
+    }
     assert groups == {f"tidegate:{name}" for name in others}
     eks = aws.client("eks")
     for role in ("BootstrapClusterRoleArn", "DestroyClusterRoleArn"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 
 import pytest
@@ -103,6 +104,25 @@ def test_a_drain_that_runs_when_the_instance_is_reclaimed_keeps_its_hook(aws):
     assert len(told(aws, TERMINATE, instance)) == 1
 
 
+def test_a_capacity_warning_names_the_end_of_the_instance(aws):
+    _, (instance,) = in_service(aws)
+    warn(aws, "capacity", instance, afterSeconds=0.5)
+    (event,) = told(aws, "EC2 Capacity Reservation Instance Interruption Warning", instance)
+    assert (event["source"], event["detail"]["instance-action"]) == ("aws.ec2", "terminate")
+    ends = dt.datetime.fromisoformat(event["detail"]["instance-termination-time"])
+    assert abs((ends - dt.datetime.fromisoformat(event["time"])).total_seconds()) <= 2
+    until(lambda: states(aws, instance)[2:] == ["shutting-down", "terminated"])
+
+
+def test_a_degraded_store_is_an_issue_of_the_instance(aws):
+    _, (instance,) = in_service(aws)
+    warn(aws, "store", instance)
+    detail = aws.events("AWS Health Event")[-1]["detail"]
+    assert detail["eventTypeCode"] == "AWS_EC2_INSTANCE_STORE_DRIVE_PERFORMANCE_DEGRADED"
+    assert (detail["eventTypeCategory"], detail["statusCode"]) == ("issue", "open")
+    assert [entity["entityValue"] for entity in detail["affectedEntities"]] == [instance]
+
+
 def test_a_rebalance_recommendation_is_told_and_changes_nothing(aws):
     group, (instance,) = in_service(aws)
     warn(aws, "rebalance", instance)
@@ -124,7 +144,7 @@ def test_a_scheduled_change_names_every_affected_instance_in_one_event(aws):
     assert detail["startTime"].endswith(" GMT")
 
 
-@pytest.mark.parametrize("kind", ["spot", "rebalance", "health"])
+@pytest.mark.parametrize("kind", ["spot", "capacity", "rebalance", "health", "store"])
 def test_a_warning_about_an_instance_that_is_not_there_is_refused(aws, kind):
     before = len(aws.events())
     given = {"instanceIds": ["i-0123456789abcdef0"]}

@@ -90,7 +90,7 @@ def _options() -> argparse.Namespace:
         "env": "print what a shell needs to talk to it",
         "status": "whether it is up, as exit status",
         "apiserver": "take the API server away, or bring it back",
-        "event": "let AWS warn of instances: spot, rebalance, health",
+        "event": "let AWS warn of instances: spot, capacity, rebalance, health, store",
     }.items():
         command = commands.add_parser(name, help=text)
         if name in ("up", "run"):
@@ -108,7 +108,7 @@ def _options() -> argparse.Namespace:
         if name == "apiserver":
             command.add_argument("action", choices=("stop", "start"))
         if name == "event":
-            command.add_argument("kind", choices=("spot", "rebalance", "health"))
+            command.add_argument("kind", choices=("spot", "capacity", "rebalance", "health", "store"))
             command.add_argument("instances", nargs="+", help="ids of EC2 instances; one Health event names all of them")
             command.add_argument("--after", type=float, default=120.0, help="spot: seconds until the instance is gone")
             command.add_argument("--code", default="AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED", help="health: type of the event")

@@ -114,6 +114,6 @@ def make(endpoint: str, region: str, cluster: str, subnets: list[str], name: str
             AutoScalingGroupName=name,
             LifecycleHookName=hook,
             LifecycleTransition=transition,
-            HeartbeatTimeout=300,
+            HeartbeatTimeout=1800,
             DefaultResult="ABANDON",
         )

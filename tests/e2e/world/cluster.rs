@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Node, PersistentVolume, Pod};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
@@ -185,6 +186,110 @@ impl World {
             .delete(app, &DeleteParams::default())
             .await
             .expect("the budget is deleted");
+    }
+
+    /// A Deployment of one pod that tolerates every taint and runs on no other node; waits until the pod runs.
+    pub(crate) async fn sticky_deployment(&self, name: &str, node: &str) {
+        let deployments: Api<Deployment> = Api::namespaced(self.kube.clone(), "default");
+        let deployment = serde_json::from_value(json!({
+            "metadata": {"name": name},
+            "spec": {
+                "selector": {"matchLabels": {"app": name}},
+                "template": {
+                    "metadata": {"labels": {"app": name}},
+                    "spec": {
+                        "nodeSelector": {"kubernetes.io/hostname": node},
+                        "tolerations": [{"operator": "Exists"}],
+                        "terminationGracePeriodSeconds": 1,
+                        "containers": [{"name": "main", "image": "registry.k8s.io/pause:3.10"}],
+                    },
+                },
+            },
+        }));
+        deployments
+            .create(&PostParams::default(), &deployment.expect("a Deployment"))
+            .await
+            .expect("the Deployment is taken");
+        eventually(30, &format!("Deployment {name} is ready"), async || {
+            let status = deployments.get(name).await.expect("the Deployment").status;
+            match status.and_then(|status| status.ready_replicas) {
+                Some(1) => Ok(()),
+                ready => Err(ready),
+            }
+        })
+        .await;
+    }
+
+    /// Deletes that Deployment, with its pod.
+    pub(crate) async fn remove_sticky(&self, name: &str) {
+        let deployments: Api<Deployment> = Api::namespaced(self.kube.clone(), "default");
+        deployments
+            .delete(name, &DeleteParams::background())
+            .await
+            .expect("the Deployment is deleted");
+    }
+
+    /// A claim in the namespace `default` that is bound to a volume of an instance's node, as if another team had taken a
+    /// disk of it. No disk is there: nothing mounts it.
+    pub(crate) async fn claim_of_others(&self, name: &str, instance: &str, node: &str) {
+        let volumes: Api<PersistentVolume> = Api::all(self.kube.clone());
+        let volume = serde_json::from_value(json!({
+            "metadata": {"name": name, "labels": {"tidegate.dev/instance-id": instance}},
+            "spec": {
+                "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"],
+                "persistentVolumeReclaimPolicy": "Retain", "storageClassName": "fast-disks",
+                "local": {"path": "/mnt/fast-disks/none"},
+                "claimRef": {"namespace": "default", "name": name},
+                "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [
+                    {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}]}]}},
+            },
+        }));
+        volumes
+            .create(&PostParams::default(), &volume.expect("a volume"))
+            .await
+            .expect("the volume is taken");
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(self.kube.clone(), "default");
+        let claim = serde_json::from_value(json!({
+            "metadata": {"name": name},
+            "spec": {
+                "accessModes": ["ReadWriteOnce"], "storageClassName": "fast-disks", "volumeName": name,
+                "resources": {"requests": {"storage": "1Gi"}},
+            },
+        }));
+        claims
+            .create(&PostParams::default(), &claim.expect("a claim"))
+            .await
+            .expect("the claim is taken");
+        eventually(60, &format!("claim {name} is bound"), async || {
+            let status = claims.get(name).await.expect("the claim").status;
+            match status.and_then(|status| status.phase).as_deref() {
+                Some("Bound") => Ok(()),
+                phase => Err(phase.map(ToOwned::to_owned)),
+            }
+        })
+        .await;
+    }
+
+    /// Whether that claim is there, bound, and not on its way out.
+    pub(crate) async fn claim_stands(&self, name: &str) -> bool {
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(self.kube.clone(), "default");
+        let claim = claims.get_opt(name).await.expect("an answer");
+        claim.is_some_and(|claim| {
+            let phase = claim.status.and_then(|status| status.phase);
+            claim.metadata.deletion_timestamp.is_none() && phase.as_deref() == Some("Bound")
+        })
+    }
+
+    /// Deletes that claim and its volume.
+    pub(crate) async fn remove_claim(&self, name: &str) {
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(self.kube.clone(), "default");
+        claims
+            .delete(name, &DeleteParams::default())
+            .await
+            .expect("the claim is deleted");
+        let volumes: Api<PersistentVolume> = Api::all(self.kube.clone());
+        // Kubernetes has released it: what looks for volumes of nodes that are gone may have been faster.
+        let _ = volumes.delete(name, &DeleteParams::default()).await;
     }
 
     /// Deletes a node object, as somebody does by hand.

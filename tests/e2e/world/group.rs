@@ -220,6 +220,18 @@ impl Group {
             .expect("TerminateInstanceInAutoScalingGroup");
     }
 
+    /// Sets the smallest number of instances that the group may have.
+    pub(crate) async fn keep_at_least(&self, instances: i32) {
+        self.world
+            .autoscaling
+            .update_auto_scaling_group()
+            .auto_scaling_group_name(self.name)
+            .min_size(instances)
+            .send()
+            .await
+            .expect("UpdateAutoScalingGroup");
+    }
+
     /// How many instances the group is to have.
     pub(crate) async fn desired_capacity(&self) -> i32 {
         let answer = self

@@ -215,8 +215,16 @@ impl World {
         .await;
     }
 
-    /// EC2 or AWS Health warns of instances: `spot`, after so many seconds of which they are gone, `rebalance` or
-    /// `health`.
+    /// AWS Health names instances that AWS acts on in so many days.
+    pub(crate) async fn scheduled_change(&self, instances: &[&str], in_days: f64) {
+        let url = format!("{}/local-api/warnings/health", self.endpoints.aws);
+        let body = json!({"instanceIds": instances, "inDays": in_days});
+        let answer = self.http.post(&url).json(&body).send().await.expect("the switch");
+        assert!(answer.status().is_success(), "{url} {body}");
+    }
+
+    /// EC2 or AWS Health warns of instances: `spot` or `capacity`, after so many seconds of which they are gone,
+    /// `rebalance` or `store`.
     pub(crate) async fn warn(&self, kind: &str, instances: &[&str], after_seconds: u64) {
         let url = format!("{}/local-api/warnings/{kind}", self.endpoints.aws);
         let body = json!({"instanceIds": instances, "afterSeconds": after_seconds});

@@ -5,6 +5,7 @@
 mod world;
 
 use check_drift::CheckDrift;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tidegate_domain::drift::{Attempt, Budget, RunningExecution, Scope, SeenNode, SeenVolume};
 use tidegate_domain::error::{Error, ErrorName};
@@ -52,17 +53,21 @@ async fn check(world: &World, input: Value) -> Value {
 /// A world in which an instance waits to end, and nothing drains it, for a minute.
 async fn waiting() -> World {
     let world = World::default();
-    world.0.borrow_mut().lifecycle = "Terminating:Wait".into();
+    {
+        let mut state = world.0.borrow_mut();
+        state.lifecycle = "Terminating:Wait".into();
+        state.memory.checked_at = Timestamp::from_second(1_800_000_000 - 60).ok();
+    }
     check(&world, json!({})).await;
     assert!(world.0.borrow().started.is_empty(), "not before it has lasted");
     world.0.borrow_mut().now += 60;
     world
 }
 
-fn ended(world: &World, name: &str) {
+fn ended(world: &World, name: &str, status: &str) {
     let ended_at = Some(world.now());
     let attempt = Attempt {
-        status: "FAILED".into(),
+        status: status.into(),
         ended_at,
     };
     world.0.borrow_mut().attempts.insert(name.to_owned(), attempt);
@@ -106,13 +111,65 @@ async fn two_checks_at_once_start_one_execution() {
 #[tokio::test]
 async fn a_repair_that_failed_is_tried_again_later_under_the_next_name() {
     let world = waiting().await;
-    ended(&world, &format!("drift-drain-{INSTANCE}-1"));
+    ended(&world, &format!("drift-drain-{INSTANCE}-1"), "FAILED");
     let answer = check(&world, json!({})).await;
+    assert!(
+        world.0.borrow().heartbeats.is_empty(),
+        "attempts that fail hold no instance in its hook"
+    );
     let done = answer["findings"][0]["done"].as_str().unwrap_or_default();
     assert!(done.starts_with("attempt 1 ended as FAILED"), "{done}");
     world.0.borrow_mut().now += 300;
     check(&world, json!({})).await;
     assert_eq!(world.0.borrow().started, [format!("drift-drain-{INSTANCE}-2")]);
+}
+
+#[tokio::test]
+async fn a_first_check_does_not_wait_for_a_second() {
+    let world = World::default();
+    world.0.borrow_mut().lifecycle = "Terminating:Wait".into();
+    check(&world, json!({})).await;
+    assert_eq!(world.0.borrow().started, [format!("drift-drain-{INSTANCE}-1")]);
+}
+
+#[tokio::test]
+async fn a_drain_that_a_check_starts_replaces() {
+    let world = waiting().await;
+    check(&world, json!({})).await;
+    let input = json!({"instanceId": INSTANCE, "replace": true});
+    assert_eq!(world.0.borrow().inputs, [input]);
+}
+
+#[tokio::test]
+async fn a_hook_of_somebody_else_is_told_once() {
+    let world = waiting().await;
+    world.0.borrow_mut().held_by_another_hook = true;
+    for checks in 0..3 {
+        let answer = check(&world, json!({})).await;
+        assert_eq!(answer["outcome"], "consistent", "{answer:#}");
+        assert_eq!(answer["new"], json!([]), "check {checks}: {answer:#}");
+        let done = answer["notes"][0]["done"].as_str().unwrap_or_default();
+        assert!(done.contains("another hook of group nvme-nodes"), "{done}");
+        world.0.borrow_mut().now += 300;
+    }
+    assert!(world.0.borrow().started.is_empty());
+}
+
+#[tokio::test]
+async fn a_repair_that_ended_well_is_not_begun_again() {
+    let world = waiting().await;
+    ended(&world, &format!("drift-drain-{INSTANCE}-1"), "SUCCEEDED");
+    world.0.borrow_mut().held_by_another_hook = true;
+    let answer = check(&world, json!({})).await;
+    assert_eq!(answer["outcome"], "consistent", "{answer:#}");
+    assert!(world.0.borrow().started.is_empty());
+}
+
+#[tokio::test]
+async fn a_plan_is_no_heartbeat() {
+    let world = waiting().await;
+    check(&world, json!({"plan": true})).await;
+    assert!(world.0.borrow().heartbeats.is_empty());
 }
 
 #[tokio::test]

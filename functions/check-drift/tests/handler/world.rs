@@ -10,8 +10,9 @@ use serde_json::Value;
 use tidegate_domain::cache::Worker;
 use tidegate_domain::disks::Disk;
 use tidegate_domain::drift::{
-    Attempt, ClusterView, ExecutionsView, FailedExecution, Group, GroupsView, Manifests, Member, Memory,
-    RunningExecution, SeenClaim, SeenNode, SeenPod, SeenVolume, Subjects, Workers, WorkersView,
+    Attempt, ClusterView, ExecutionsView, FailedExecution, Group, GroupsView, LifecycleActions, Manifests,
+    Member, Memory, RunningExecution, SeenClaim, SeenNode, SeenPod, SeenVolume, Subjects, WaitingHook,
+    Workers, WorkersView,
 };
 use tidegate_domain::error::{Error, ErrorName, Result};
 use tidegate_domain::node::{ClaimRef, Node, NodeChange, Volume};
@@ -37,6 +38,10 @@ pub(crate) struct State {
     pub(crate) hooks_put: Vec<String>,
     pub(crate) hooks_missing: bool,
     pub(crate) hooks_refused: bool,
+    /// Whether our hooks are completed, and another one holds the instance.
+    pub(crate) held_by_another_hook: bool,
+    pub(crate) heartbeats: Vec<String>,
+    pub(crate) inputs: Vec<Value>,
     pub(crate) destroying_since: Option<String>,
     pub(crate) now: i64,
 }
@@ -63,14 +68,22 @@ impl World {
     }
 }
 
+impl LifecycleActions for World {
+    async fn waits(&self, hook: &WaitingHook, instance: &str) -> Result<bool> {
+        let mut state = self.0.borrow_mut();
+        state.heartbeats.push(format!("{}/{instance}", hook.name));
+        Ok(!state.held_by_another_hook)
+    }
+}
+
 impl GroupsView for World {
     async fn groups(&self, names: &[String]) -> Result<Vec<Group>> {
         let state = self.0.borrow();
         let hook = |name: &str, direction: Direction| GroupHook {
             name: name.into(),
             transition: direction.transition().into(),
-            heartbeat_seconds: 300,
-            global_seconds: 30_000,
+            heartbeat_seconds: 1_800,
+            global_seconds: 172_800,
             default_result: "ABANDON".into(),
         };
         let hooks = vec![
@@ -154,12 +167,13 @@ impl ExecutionsView for World {
         Ok(self.0.borrow().attempts.get(name).cloned())
     }
 
-    async fn start(&self, _: Direction, name: &str, _: &Value) -> Result<bool> {
+    async fn start(&self, _: Direction, name: &str, input: &Value) -> Result<bool> {
         let mut state = self.0.borrow_mut();
         if state.started.iter().any(|started| started == name) {
             return Ok(false);
         }
         state.started.push(name.to_owned());
+        state.inputs.push(input.clone());
         Ok(true)
     }
 }

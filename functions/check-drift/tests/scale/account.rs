@@ -5,8 +5,8 @@ use serde_json::Value;
 use tidegate_domain::cache::{Worker, WorkerState};
 use tidegate_domain::disks::{Disk, expected_cache_bytes};
 use tidegate_domain::drift::{
-    Attempt, ExecutionsView, FailedExecution, Group, GroupsView, Member, Memory, RunningExecution, Subjects,
-    Workers, WorkersView,
+    Attempt, ExecutionsView, FailedExecution, Group, GroupsView, LifecycleActions, Member, Memory,
+    RunningExecution, Subjects, WaitingHook, Workers, WorkersView,
 };
 use tidegate_domain::error::Result;
 use tidegate_domain::ports::{Changed, Ec2Instance, GroupHook, Instances};
@@ -20,13 +20,19 @@ const DISKS: [Disk; 2] = [Disk { size_gb: 300 }; 2];
 
 pub(crate) struct Account;
 
+impl LifecycleActions for Account {
+    async fn waits(&self, _: &WaitingHook, _: &str) -> Result<bool> {
+        Ok(true)
+    }
+}
+
 impl GroupsView for Account {
     async fn groups(&self, names: &[String]) -> Result<Vec<Group>> {
         let hook = |name: &str, direction: Direction, default_result: &str| GroupHook {
             name: name.into(),
             transition: direction.transition().into(),
-            heartbeat_seconds: 300,
-            global_seconds: 30_000,
+            heartbeat_seconds: 1_800,
+            global_seconds: 172_800,
             default_result: default_result.into(),
         };
         Ok(vec![Group {

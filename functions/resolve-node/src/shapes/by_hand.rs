@@ -1,5 +1,6 @@
 //! What a person types.
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tidegate_domain::error::{Error, ErrorName, Result};
 use tidegate_domain::several::MOST_AT_ONCE;
@@ -21,14 +22,18 @@ const TERMINATE: &str = "terminate";
 const REPLACE: &str = "replace";
 const RECLAIMED: &str = "reclaimed";
 const PLAN: &str = "plan";
+const IN_TURN: &str = "inTurn";
+const BEFORE: &str = "before";
 /// What may be said beside the nodes.
-const WISHES: [&str; 5] = [DEADLINE, TERMINATE, REPLACE, RECLAIMED, PLAN];
+const WISHES: [&str; 7] = [DEADLINE, TERMINATE, REPLACE, RECLAIMED, PLAN, IN_TURN, BEFORE];
 
-/// Whether one of these fields is one that people type, perhaps misspelled.
+/// Whether one of these fields is one that people type, perhaps misspelled. Not with hyphens: that is how EC2 spells
+/// the fields of its events, `instance-id` among them.
 pub(super) fn looks_typed(fields: &Map<String, Value>) -> bool {
-    let plain = |name: &str| name.to_lowercase().replace(['-', '_', ' '], "");
+    let plain = |name: &str| name.to_lowercase().replace(['_', ' '], "");
     // Shapes of AWS come first: an SNS message may have any attribute.
     !fields.contains_key("detail-type")
+        && !fields.contains_key("detail_type")
         && fields.keys().any(|field| {
             let known = |name: &&str| plain(name) == plain(field);
             NAMING.iter().chain(&WISHES).any(known)
@@ -47,6 +52,8 @@ pub(super) fn read(input: &Value) -> Result<Vec<Trigger>> {
         replace: switch(fields, REPLACE)?.unwrap_or_default(),
         reclaimed: switch(fields, RECLAIMED)?.unwrap_or_default(),
         plan: switch(fields, PLAN)?.unwrap_or_default(),
+        in_turn: switch(fields, IN_TURN)?.unwrap_or_default(),
+        before: before(fields)?,
     };
     Ok(named
         .into_iter()
@@ -136,6 +143,20 @@ fn switch(fields: &Map<String, Value>, field: &str) -> Result<Option<bool>> {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Bool(value)) => Ok(Some(*value)),
         Some(value) => Err(Error::invalid(field, value, "true or false")),
+    }
+}
+
+fn before(fields: &Map<String, Value>) -> Result<Option<Timestamp>> {
+    match fields.get(BEFORE) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => match value.as_str().map(str::parse) {
+            Some(Ok(instant)) => Ok(Some(instant)),
+            _ => Err(Error::invalid(
+                BEFORE,
+                value,
+                "an instant such as 2027-01-31T06:00:00Z",
+            )),
+        },
     }
 }
 

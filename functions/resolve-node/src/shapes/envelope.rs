@@ -36,18 +36,24 @@ fn unwrap(value: &Value, depth: usize, found: &mut Vec<Result<Value, String>>) {
 }
 
 /// What an envelope holds; none where this is none. `Message` is how SNS spells it, `body` SQS as an event source of
-/// Lambda and of pipes, `Body` its API.
+/// Lambda and of pipes, `Body` its API, `detail` what is left of an event whose rule rewrites it.
 fn inside(value: &Value) -> Option<&Value> {
     let fields = value.as_object()?;
     // An event of EventBridge is a message, whatever else its fields are called.
-    if fields.contains_key("detail-type") {
+    if fields.contains_key("detail-type") || fields.contains_key("detail_type") {
         return None;
     }
     if let Some(sns) = fields.get("Sns") {
         return Some(sns);
     }
-    ["Message", "body", "Body"]
-        .into_iter()
+    let texts = ["Message", "body", "Body"].into_iter();
+    texts
+        .chain(
+            fields
+                .get("detail")
+                .is_some_and(Value::is_object)
+                .then_some("detail"),
+        )
         .find_map(|field| fields.get(field))
 }
 

@@ -1,46 +1,47 @@
-//! AWS Health: what AWS will do to instances on a day that it names.
+//! AWS Health: what AWS will do to instances on a day that it names, and what is wrong with an instance.
 //! <https://docs.aws.amazon.com/health/latest/ug/aws-health-events-eventbridge-schema.html>
 
-use aws_lambda_events::event::eventbridge::EventBridgeEvent;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use serde_json::Value;
 use tidegate_domain::subject::InstanceId;
 use tidegate_domain::trigger::{News, Notice, Trigger};
 
-use super::event::time;
+use super::event::Told;
 
 /// AWS's own samples have days that were no such weekday.
 static DAYS: DateTimeParser = DateTimeParser::new().relaxed_weekday(true);
 
-/// A trigger for each instance that is affected.
-pub(super) fn read(event: &EventBridgeEvent<Value>) -> Vec<Trigger> {
-    let detail = |field: &str| {
-        event
-            .detail
-            .get(field)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
-    let code = detail("eventTypeCode");
+/// The issue that concerns a cache on instance-store drives: some of them may not answer, or answer slowly. What else
+/// Health reports as an issue of one instance says that it is unreachable already.
+/// <https://github.com/aws/aws-health-tools/tree/master/automated-actions/AWS_EC2_INSTANCE_STORE_DRIVE_PERFORMANCE_DEGRADED>
+const DEGRADED_STORE: &str = "AWS_EC2_INSTANCE_STORE_DRIVE_PERFORMANCE_DEGRADED";
+
+/// A trigger for each instance that is affected. The region of the event is not looked at: a backup region's bus may
+/// have forwarded it, and `detail.eventRegion` is where the instance is.
+pub(super) fn read(told: &Told<'_>) -> Vec<Trigger> {
+    let code = told.text("eventTypeCode");
     let not_ours = |why: String| vec![Trigger::NotOurs(format!("AWS Health event {code:?} {why}"))];
-    if detail("service") != "EC2" {
-        return not_ours(format!("is about {:?}, not about EC2", detail("service")));
+    if told.text("service") != "EC2" {
+        return not_ours(format!("is about {:?}, not about EC2", told.text("service")));
     }
-    if detail("eventTypeCategory") != "scheduledChange" {
-        return not_ours(format!(
-            "is of category {:?}, and only scheduled changes drain nodes",
-            detail("eventTypeCategory")
-        ));
-    }
-    if detail("statusCode") == "closed" {
+    let news = match told.text("eventTypeCategory") {
+        "scheduledChange" => News::ScheduledChange(code.to_owned()),
+        "issue" if code == DEGRADED_STORE => News::DegradedStore(code.to_owned()),
+        category => {
+            return not_ours(format!(
+                "is of category {category:?}: only scheduled changes and {DEGRADED_STORE} drain nodes"
+            ));
+        }
+    };
+    if told.text("statusCode") == "closed" {
         return not_ours("is over".to_owned());
     }
-    let entities = event.detail.get("affectedEntities").and_then(Value::as_array);
+    let entities = told.detail.get("affectedEntities").and_then(Value::as_array);
     let triggers: Vec<_> = entities
         .into_iter()
         .flatten()
-        .map(|entity| affected(event, code, entity))
+        .map(|entity| affected(told, &news, entity))
         .collect();
     if triggers.is_empty() {
         return not_ours("names no instance".to_owned());
@@ -48,7 +49,8 @@ pub(super) fn read(event: &EventBridgeEvent<Value>) -> Vec<Trigger> {
     triggers
 }
 
-fn affected(event: &EventBridgeEvent<Value>, code: &str, entity: &Value) -> Trigger {
+fn affected(told: &Told<'_>, news: &News, entity: &Value) -> Trigger {
+    let code = told.text("eventTypeCode");
     let value = entity
         .get("entityValue")
         .and_then(Value::as_str)
@@ -61,13 +63,10 @@ fn affected(event: &EventBridgeEvent<Value>, code: &str, entity: &Value) -> Trig
         }
         Ok(instance) => Trigger::Notice(Notice {
             instance,
-            news: News::ScheduledChange(code.to_owned()),
-            at: time(event),
-            begins: event
-                .detail
-                .get("startTime")
-                .and_then(Value::as_str)
-                .and_then(moment),
+            news: news.clone(),
+            at: told.at,
+            // An issue began before it was reported, which limits nothing.
+            begins: moment(told.text("startTime")).filter(|_| matches!(news, News::ScheduledChange(_))),
         }),
         Err(_) => Trigger::NotOurs(format!("{value:?}, affected by {code:?}, is no instance")),
     }

@@ -109,6 +109,113 @@ fn a_spot_warning_has_the_time_of_the_event_itself() {
 }
 
 #[test]
+fn a_capacity_warning_names_when_it_ends() {
+    let sample = sample("capacity-reservation-interruption-warning");
+    let expected = notice(ONE, News::CapacityInterruption, Some("2026-01-15T08:40:00Z"));
+    assert_eq!(only(&sample), expected);
+    let mut renamed = sample;
+    renamed["detail-type"] = json!("EC2 Interruptible Capacity Reservation Instance Interruption Warning");
+    assert_eq!(only(&renamed), expected);
+}
+
+/// As the user guide spells it: `detail_type`, one text for the list of resources, another field for the id.
+#[test]
+fn a_capacity_warning_as_the_guide_spells_it() {
+    let mut event = sample("capacity-reservation-interruption-warning");
+    let fields = event.as_object_mut().expect("an object");
+    let kind = fields.remove("detail-type").expect("a type");
+    fields.insert("detail_type".to_owned(), kind);
+    fields.insert("resources".to_owned(), json!("[Instance ARN]"));
+    let ends = Some("2026-01-15T08:40:00Z");
+    assert_eq!(only(&event), notice(ONE, News::CapacityInterruption, ends));
+    assert_eq!(only(&json!({ "Message": event.to_string() })), only(&event));
+}
+
+#[test]
+fn the_end_of_a_capacity_block_names_no_instance() {
+    let reason = not_ours(&json!({
+        "detail-type": "Capacity Block Reservation Expiration Warning", "source": "aws.ec2",
+        "detail": { "capacity-reservation-id": "cr-0123456789abcdef0", "end-date": "2026-01-15T09:00:00Z" },
+    }));
+    assert!(reason.contains("each of its instances gets"), "{reason}");
+}
+
+#[test]
+fn a_degraded_store_is_about_the_instance_it_affects() {
+    let mut event = sample("health-degraded-store");
+    let code = "AWS_EC2_INSTANCE_STORE_DRIVE_PERFORMANCE_DEGRADED";
+    let expected = notice(ONE, News::DegradedStore(code.into()), None);
+    assert_eq!(only(&event), expected);
+    // As the bus of a backup region forwards it.
+    event["region"] = json!("us-east-1");
+    event["detail"]["backupEvent"] = json!("true");
+    assert_eq!(only(&event), expected);
+}
+
+/// What a rule sends whose target has the input path `$.detail`.
+#[test]
+fn a_detail_alone_is_read_where_it_says_enough() {
+    let detail = |name| sample(name)["detail"].clone();
+    let untimed = |news, begins: Option<&str>| {
+        Trigger::Notice(Notice {
+            instance: instance(ONE),
+            news,
+            at: None,
+            begins: begins.map(|begins| begins.parse().expect("a time")),
+        })
+    };
+    let code = "AWS_EC2_INSTANCE_STORE_DRIVE_PERFORMANCE_DEGRADED";
+    for (name, expected) in [
+        ("spot-interruption-warning", untimed(News::SpotInterruption, None)),
+        (
+            "capacity-reservation-interruption-warning",
+            untimed(News::CapacityInterruption, Some("2026-01-15T08:40:00Z")),
+        ),
+        (
+            "instance-state-change",
+            untimed(News::StateChange("shutting-down".into()), None),
+        ),
+        (
+            "health-degraded-store",
+            untimed(News::DegradedStore(code.into()), None),
+        ),
+        (
+            "instance-terminate-lifecycle-action",
+            Trigger::LifecycleAction(draining()),
+        ),
+    ] {
+        let detail = detail(name);
+        for input in [
+            detail.clone(),
+            json!([detail]),
+            json!({ "detail": detail }),
+            json!({ "Type": "Notification", "MessageId": "m-1", "Message": detail.to_string() }),
+            json!({ "Records": [{ "messageId": "m-1", "body": detail.to_string() }] }),
+        ] {
+            assert_eq!(only(&input), expected, "{input}");
+        }
+    }
+    assert_eq!(triggers(&detail("health-scheduled-change")).len(), 2);
+}
+
+#[test]
+fn a_detail_that_says_too_little_is_ignored() {
+    let recommended = sample("rebalance-recommendation")["detail"].clone();
+    for input in [
+        recommended.clone(),
+        json!([recommended]),
+        json!({ "Message": recommended.to_string() }),
+        json!({ "instance-id": "web-1", "instance-action": "terminate" }),
+        json!({ "instance-ids": [ONE] }),
+        json!({ "node-name": "ip-10-0-1-7", "re-place": true }),
+        json!({ "capacity-reservation-id": "cr-1", "end-date": "2026-01-15T09:00:00Z" }),
+    ] {
+        not_ours(&input);
+    }
+    assert!(not_ours(&recommended).contains("must send the whole event"));
+}
+
+#[test]
 fn a_rebalance_recommendation_is_news_of_an_instance() {
     let read = only(&sample("rebalance-recommendation"));
     assert_eq!(read, notice(ONE, News::RebalanceRecommendation, None));
@@ -156,6 +263,11 @@ fn other_events_of_health_drain_nothing() {
     for (field, value, words) in [
         ("service", "RDS", "\"RDS\""),
         ("eventTypeCategory", "issue", "only scheduled changes"),
+        (
+            "eventTypeCategory",
+            "accountNotification",
+            "only scheduled changes",
+        ),
         ("statusCode", "closed", "is over"),
     ] {
         let mut event = sample("health-scheduled-change");
@@ -304,10 +416,12 @@ fn a_person_types_an_instance_or_a_node_or_several() {
         replace: true,
         reclaimed: true,
         plan: true,
+        in_turn: true,
+        before: "2027-01-31T06:00:00Z".parse().ok(),
     };
     let input = json!({
         "instanceId": ONE, "deadlineSeconds": 600, "terminate": false, "replace": true,
-        "reclaimed": true, "plan": true,
+        "reclaimed": true, "plan": true, "inTurn": true, "before": "2027-01-31T06:00:00Z",
     });
     assert_eq!(
         only(&input),
@@ -364,6 +478,14 @@ fn what_a_person_types_wrong_is_one_sentence_with_field_value_and_what_was_expec
         (
             json!({ "instanceId": ONE, "deadlineSeconds": 0 }),
             "deadlineSeconds: 0 is not a whole number from 1 to 172800",
+        ),
+        (
+            json!({ "instanceId": ONE, "before": "tomorrow" }),
+            "before: \"tomorrow\" is not an instant",
+        ),
+        (
+            json!({ "instance-id": ONE, "deadlineSeconds": 5 }),
+            "a field \"instance-id\"",
         ),
         (
             json!({ "instanceId": ONE, "deadline": 5 }),

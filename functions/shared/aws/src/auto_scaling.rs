@@ -2,10 +2,14 @@ use std::collections::BTreeMap;
 
 use aws_config::SdkConfig;
 use aws_sdk_autoscaling::Client;
-use aws_sdk_autoscaling::types::{AutoScalingInstanceDetails, LifecycleHook, RetentionAction};
+use aws_sdk_autoscaling::types::{
+    AutoScalingGroup, AutoScalingInstanceDetails, LifecycleHook, LifecycleState, RetentionAction,
+};
 use tidegate_domain::error::Result;
-use tidegate_domain::ports::{AutoScaling, GroupHook, Membership};
+use tidegate_domain::launches::LaunchTemplates;
+use tidegate_domain::ports::{AutoScaling, GroupHook, GroupSettings, Membership};
 use tidegate_domain::subject::InstanceId;
+use tidegate_domain::turn::{GroupSize, GroupSizes};
 
 use crate::errors::{classify, incomplete, told};
 
@@ -29,6 +33,19 @@ impl Groups {
         Self {
             client: Client::new(configuration),
         }
+    }
+
+    /// The group of that name; none where there is none (any more).
+    async fn group(&self, name: &str) -> Result<Option<AutoScalingGroup>> {
+        let answer = self
+            .client
+            .describe_auto_scaling_groups()
+            .auto_scaling_group_names(name)
+            .send()
+            .await
+            .map_err(|error| classify(DESCRIBE_GROUPS, &error))?;
+        let mut found = answer.auto_scaling_groups.unwrap_or_default().into_iter();
+        Ok(found.find(|found| found.auto_scaling_group_name() == Some(name)))
     }
 }
 
@@ -77,21 +94,77 @@ impl AutoScaling for Groups {
             .collect()
     }
 
-    async fn retains(&self, group: &str) -> Result<bool> {
+    async fn settings(&self, group: &str) -> Result<Option<GroupSettings>> {
+        self.group(group).await?.as_ref().map(settings).transpose()
+    }
+
+    async fn rebalances(&self, group: &str) -> Result<bool> {
+        let found = self.group(group).await?;
+        Ok(found
+            .and_then(|found| found.capacity_rebalance())
+            .unwrap_or_default())
+    }
+}
+
+impl LaunchTemplates for Groups {
+    async fn launch_template(&self, instance: &InstanceId) -> Result<Option<String>> {
         let answer = self
             .client
-            .describe_auto_scaling_groups()
-            .auto_scaling_group_names(group)
+            .describe_auto_scaling_instances()
+            .instance_ids(instance.as_str())
             .send()
             .await
-            .map_err(|error| classify(DESCRIBE_GROUPS, &error))?;
-        Ok(answer
-            .auto_scaling_groups()
-            .iter()
-            .filter(|found| found.auto_scaling_group_name() == Some(group))
-            .filter_map(|found| found.instance_lifecycle_policy()?.retention_triggers())
-            .any(|triggers| triggers.terminate_hook_abandon() == Some(&RetentionAction::Retain)))
+            .map_err(|error| classify(DESCRIBE_INSTANCES, &error))?;
+        let mut found = answer.auto_scaling_instances().iter();
+        let found = found.find(|found| found.instance_id() == Some(instance.as_str()));
+        Ok(found.and_then(|found| {
+            let template = found.launch_template()?;
+            let id = template.launch_template_id()?;
+            Some(format!("{id}:{}", template.version().unwrap_or("?")))
+        }))
     }
+}
+
+impl GroupSizes for Groups {
+    async fn group_size(&self, group: &str) -> Result<GroupSize> {
+        let Some(found) = self.group(group).await? else {
+            return Ok(GroupSize::default());
+        };
+        let told = |value, what| told(DESCRIBE_GROUPS, value, what);
+        let members = found.instances().iter().map(|member| -> Result<_> {
+            let instance = InstanceId::parse(&told(member.instance_id(), "InstanceId")?)?;
+            let state = member.lifecycle_state().map(LifecycleState::as_str);
+            Ok((instance, told(state, "LifecycleState")?))
+        });
+        let desired = found
+            .desired_capacity()
+            .and_then(|desired| usize::try_from(desired).ok());
+        Ok(GroupSize {
+            desired: desired.ok_or_else(|| incomplete(DESCRIBE_GROUPS, "DesiredCapacity"))?,
+            members: members.collect::<Result<_>>()?,
+        })
+    }
+}
+
+fn settings(group: &AutoScalingGroup) -> Result<GroupSettings> {
+    let size = |value: Option<i32>, what| {
+        value
+            .and_then(|value| u32::try_from(value).ok())
+            .ok_or_else(|| incomplete(DESCRIBE_GROUPS, what))
+    };
+    let triggers = group
+        .instance_lifecycle_policy()
+        .and_then(|policy| policy.retention_triggers());
+    let suspended = group.suspended_processes().iter();
+    Ok(GroupSettings {
+        retains: triggers
+            .is_some_and(|triggers| triggers.terminate_hook_abandon() == Some(&RetentionAction::Retain)),
+        min_size: size(group.min_size(), "MinSize")?,
+        desired_capacity: size(group.desired_capacity(), "DesiredCapacity")?,
+        suspended: suspended
+            .filter_map(|process| process.process_name().map(ToOwned::to_owned))
+            .collect(),
+    })
 }
 
 fn membership(found: &AutoScalingInstanceDetails) -> Result<Membership> {

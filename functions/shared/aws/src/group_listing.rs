@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use aws_config::SdkConfig;
 use aws_sdk_autoscaling::Client;
+use aws_sdk_autoscaling::error::ProvideErrorMetadata;
 use aws_sdk_autoscaling::types::{
     AutoScalingGroup, InstanceLifecyclePolicy, LaunchTemplateSpecification, LifecycleState, RetentionAction,
     RetentionTriggers,
 };
 use tidegate_domain::bootstrap::{GroupTypes, TypeSource};
-use tidegate_domain::drift::{Group, GroupsView, Member};
+use tidegate_domain::drift::{Group, GroupsView, LifecycleActions, Member, WaitingHook};
 use tidegate_domain::error::{Error, ErrorName, Result};
 use tidegate_domain::ports::{AutoScaling, GroupHook};
 
@@ -17,6 +18,12 @@ use crate::auto_scaling::Groups;
 use crate::errors::{classify, told};
 
 const DESCRIBE_GROUPS: &str = "autoscaling:DescribeAutoScalingGroups";
+/// Groups that a call may name.
+/// <https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DescribeAutoScalingGroups.html>
+const GROUPS_A_CALL: usize = 50;
+const HEARTBEAT: &str = "autoscaling:RecordLifecycleActionHeartbeat";
+/// Begins the message of a `ValidationError`: the hook was completed, has run out, or never waited.
+const NOTHING_WAITS: &str = "No active Lifecycle Action";
 const PUT_HOOK: &str = "autoscaling:PutLifecycleHook";
 const UPDATE_GROUP: &str = "autoscaling:UpdateAutoScalingGroup";
 
@@ -52,16 +59,18 @@ impl GroupListing {
     }
 
     async fn described(&self, names: &[String]) -> Result<Vec<AutoScalingGroup>> {
-        let mut pages = self
-            .client
-            .describe_auto_scaling_groups()
-            .set_auto_scaling_group_names(Some(names.to_vec()))
-            .into_paginator()
-            .items()
-            .send();
         let mut found = Vec::new();
-        while let Some(group) = pages.next().await {
-            found.push(group.map_err(|error| classify(DESCRIBE_GROUPS, &error))?);
+        for some in names.chunks(GROUPS_A_CALL) {
+            let mut pages = self
+                .client
+                .describe_auto_scaling_groups()
+                .set_auto_scaling_group_names(Some(some.to_vec()))
+                .into_paginator()
+                .items()
+                .send();
+            while let Some(group) = pages.next().await {
+                found.push(group.map_err(|error| classify(DESCRIBE_GROUPS, &error))?);
+            }
         }
         Ok(found)
     }
@@ -116,6 +125,30 @@ fn of_template(specification: &LaunchTemplateSpecification) -> Option<TypeSource
         id: specification.launch_template_id()?.to_owned(),
         version: specification.version().unwrap_or("$Default").to_owned(),
     })
+}
+
+impl LifecycleActions for GroupListing {
+    async fn waits(&self, hook: &WaitingHook, instance: &str) -> Result<bool> {
+        let answer = self
+            .client
+            .record_lifecycle_action_heartbeat()
+            .auto_scaling_group_name(&hook.group)
+            .lifecycle_hook_name(&hook.name)
+            .instance_id(instance)
+            .send()
+            .await;
+        match answer {
+            Ok(_) => Ok(true),
+            Err(error)
+                if error
+                    .message()
+                    .is_some_and(|message| message.contains(NOTHING_WAITS)) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(classify(HEARTBEAT, &error)),
+        }
+    }
 }
 
 impl GroupsView for GroupListing {

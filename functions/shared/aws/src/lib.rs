@@ -15,20 +15,24 @@
 
 mod auto_scaling;
 mod configuration;
+mod drains;
 mod eks;
 mod errors;
 mod executions;
 mod group_listing;
+mod launches;
 mod login;
 mod running;
 mod teardown;
 
 pub use auto_scaling::Groups;
 pub use configuration::configuration;
+pub use drains::ListedDrains;
 pub use eks::EksCluster;
 pub use errors::{classify, told};
 pub use executions::{Machines, StepFunctions};
 pub use group_listing::GroupListing;
+pub use launches::JoinHistory;
 pub use login::EksLogin;
 pub use running::RunningExecutions;
 pub use teardown::OtherMachines;

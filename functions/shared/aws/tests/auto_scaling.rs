@@ -5,8 +5,9 @@ mod endpoint;
 use endpoint::{Answer, Endpoint};
 use tidegate_aws::{GroupListing, Groups};
 use tidegate_domain::bootstrap::{GroupTypes, TypeSource};
+use tidegate_domain::drift::{GroupsView, LifecycleActions, WaitingHook};
 use tidegate_domain::error::{Error, ErrorName};
-use tidegate_domain::ports::{AutoScaling, GroupHook, Membership};
+use tidegate_domain::ports::{AutoScaling, GroupHook, GroupSettings, Membership};
 use tidegate_domain::subject::InstanceId;
 
 const ID: &str = "i-0123456789abcdef0";
@@ -25,7 +26,8 @@ fn instances(members: &str) -> Answer {
 fn group(policy: &str) -> Answer {
     Answer::ok(&format!(
         "<DescribeAutoScalingGroupsResponse><DescribeAutoScalingGroupsResult><AutoScalingGroups><member>\
-         <AutoScalingGroupName>nvme-nodes</AutoScalingGroupName>{policy}</member></AutoScalingGroups>\
+         <AutoScalingGroupName>nvme-nodes</AutoScalingGroupName><MinSize>2</MinSize>\
+         <DesiredCapacity>3</DesiredCapacity>{policy}</member></AutoScalingGroups>\
          </DescribeAutoScalingGroupsResult></DescribeAutoScalingGroupsResponse>"
     ))
 }
@@ -147,9 +149,36 @@ async fn a_group_retains_only_where_its_policy_says_so() {
         (String::new(), false),
     ] {
         let endpoint = Endpoint::with([group(&policy)]);
-        let answer = Groups::new(&endpoint.configuration()).retains("nvme-nodes").await;
-        assert_eq!(answer, Ok(retains), "{policy}");
+        let answer = Groups::new(&endpoint.configuration())
+            .settings("nvme-nodes")
+            .await;
+        let expected = GroupSettings {
+            retains,
+            min_size: 2,
+            desired_capacity: 3,
+            suspended: Vec::new(),
+        };
+        assert_eq!(answer, Ok(Some(expected)), "{policy}");
     }
+}
+
+#[tokio::test]
+async fn a_group_tells_its_suspended_processes() {
+    let processes = "<SuspendedProcesses><member><ProcessName>Launch</ProcessName><SuspensionReason>User suspended at \
+                     2026-11-23T10:00:00Z</SuspensionReason></member></SuspendedProcesses>";
+    let endpoint = Endpoint::with([group(processes)]);
+    let answer = Groups::new(&endpoint.configuration())
+        .settings("nvme-nodes")
+        .await;
+    let suspended = answer.map(|settings| settings.unwrap_or_default().suspended);
+    assert_eq!(suspended, Ok(vec!["Launch".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_group_that_is_not_there_has_no_settings() {
+    let endpoint = Endpoint::with([group("")]);
+    let answer = Groups::new(&endpoint.configuration()).settings("web").await;
+    assert_eq!(answer, Ok(None));
 }
 
 async fn error_of(answer: Answer) -> Result<Vec<GroupHook>, Error> {
@@ -256,4 +285,67 @@ async fn a_mixed_group_launches_the_types_that_win_over_its_template() {
         [TypeSource::Type("m5d.4xlarge".into()), template("lt-2", "9")],
         "what only attributes describe has no type"
     );
+}
+
+#[tokio::test]
+async fn many_groups_are_asked_for_fifty_at_a_time() {
+    let names: Vec<_> = (0..51).map(|number| format!("group-{number}")).collect();
+    let hooks = || {
+        Answer::ok(
+            "<DescribeLifecycleHooksResponse><DescribeLifecycleHooksResult><LifecycleHooks></LifecycleHooks>\
+             </DescribeLifecycleHooksResult></DescribeLifecycleHooksResponse>",
+        )
+    };
+    let endpoint = Endpoint::with([group(""), group(""), hooks(), hooks()]);
+    let found = GroupListing::new(&endpoint.configuration()).groups(&names).await;
+    let found = found.unwrap_or_else(|error| unreachable!("{error}"));
+    assert_eq!(found.iter().filter(|group| group.exists).count(), 2);
+    assert_eq!(found.iter().filter(|group| !group.exists).count(), 51);
+    let requests = endpoint.requests();
+    assert!(
+        requests[0].contains("AutoScalingGroupNames.member.50="),
+        "{}",
+        requests[0]
+    );
+    assert!(
+        !requests[0].contains("AutoScalingGroupNames.member.51="),
+        "{}",
+        requests[0]
+    );
+    assert!(
+        requests[1].contains("AutoScalingGroupNames.member.1=group-50"),
+        "{}",
+        requests[1]
+    );
+}
+
+#[tokio::test]
+async fn a_heartbeat_tells_whether_a_hook_waits() {
+    let hook = WaitingHook {
+        group: "nvme-nodes".into(),
+        name: "tidegate-node-drain".into(),
+    };
+    let refused = |message: &str| {
+        Answer::With(
+            400,
+            format!(
+                "<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code><Message>{message}</Message>\
+                 </Error><RequestId>r</RequestId></ErrorResponse>"
+            ),
+        )
+    };
+    let endpoint = Endpoint::with([
+        Answer::ok(
+            "<RecordLifecycleActionHeartbeatResponse><RecordLifecycleActionHeartbeatResult/>\
+             </RecordLifecycleActionHeartbeatResponse>",
+        ),
+        refused("No active Lifecycle Action found with instance ID i-0123456789abcdef0"),
+        refused("AutoScalingGroup name not found"),
+    ]);
+    let listing = GroupListing::new(&endpoint.configuration());
+    assert_eq!(listing.waits(&hook, ID).await, Ok(true));
+    assert_eq!(listing.waits(&hook, ID).await, Ok(false));
+    let error = listing.waits(&hook, ID).await.expect_err("refused");
+    assert_eq!(error.name, ErrorName::AwsRefused);
+    assert!(error.message.contains("name not found"), "{error}");
 }

@@ -41,6 +41,10 @@ pub struct Claim {
     /// Whether EC2 takes the instance away at the deadline, whatever it is told.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reclaimed: bool,
+    /// What a person asked for in so many words (`"terminate": true` or `false`); none where nobody did. It outlives the
+    /// execution: a later drain that nobody told otherwise keeps an instance that a person wanted kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_to_terminate: Option<bool>,
 }
 
 /// What an execution does about a node.
@@ -55,10 +59,30 @@ pub enum Decision {
 }
 
 impl Claim {
-    /// The claim that stands on a node; none where there is none, or nobody can read it.
+    /// The claim that stands on a node; none where there is none, or nobody can read it. What was asked of a drain is over
+    /// once its mark is off the node.
     #[must_use]
     pub fn on(node: &Node) -> Option<Self> {
-        serde_json::from_str(node.annotations.get(names::EXECUTION_ANNOTATION)?).ok()
+        let text = node.annotations.get(names::EXECUTION_ANNOTATION)?;
+        let claim: Self = serde_json::from_str(text).ok()?;
+        Some(Self {
+            asked_to_terminate: claim
+                .asked_to_terminate
+                .filter(|_| node.draining_since().is_some()),
+            ..claim
+        })
+    }
+
+    /// Whether a person asked that the instance stays. A hook that waits ends it whatever was asked.
+    #[must_use]
+    pub fn keeps_instance(&self) -> bool {
+        self.asked_to_terminate == Some(false) && self.hook.is_none()
+    }
+
+    /// Whether it is the claim of a drain.
+    #[must_use]
+    pub fn drains(&self) -> bool {
+        self.direction == Direction::Drain
     }
 
     /// Adds the claim to a change of a node.
@@ -107,9 +131,35 @@ impl Claim {
         self.terminate && !self.replace
     }
 
+    /// The same, bound by what a person asked of an earlier drain, where nobody has asked this one otherwise.
+    fn bound_by(self, other: Option<&Self>) -> Self {
+        let drains = |claim: &Self| claim.direction == Direction::Drain;
+        let bound = other.is_some_and(|other| drains(other) && other.keeps_instance());
+        if bound && drains(&self) && self.hook.is_none() && self.asked_to_terminate.is_none() {
+            Self {
+                asked_to_terminate: Some(false),
+                ..self
+            }
+            .settled()
+        } else {
+            self
+        }
+    }
+
+    /// What a person asked for goes before what the trigger brings by itself.
+    fn settled(self) -> Self {
+        let terminate = self.asked_to_terminate.unwrap_or(self.terminate);
+        Self {
+            terminate,
+            replace: self.replace && terminate,
+            ..self
+        }
+    }
+
     /// Whether this wants something that the other would not do.
     fn adds_to(&self, other: &Self) -> bool {
-        (self.hook.is_some() && other.hook.is_none())
+        (self.keeps_instance() && other.terminate && other.hook.is_none())
+            || (self.hook.is_some() && other.hook.is_none())
             || (self.ends_instance() && !other.ends_instance())
             || (self.shrinks_group() && other.terminate && other.replace)
             || (self.reclaimed && !other.reclaimed)
@@ -125,8 +175,10 @@ impl Claim {
             terminate: self.terminate || other.terminate,
             replace: (self.replace || other.replace) && !shrinks,
             reclaimed: self.reclaimed || other.reclaimed,
+            asked_to_terminate: self.asked_to_terminate.or(other.asked_to_terminate),
             ..self
         }
+        .settled()
     }
 }
 
@@ -145,9 +197,11 @@ pub async fn rival_runs(executions: &impl Executions, mine: &Claim, other: Optio
 /// still running, where it is [`Claim::rival`].
 ///
 /// Drain wins over join. Of the same kind the first stays, unless a later one wants more: then that one takes over with
-/// the wishes of both. Each takeover adds something, so there is an end of them.
+/// the wishes of both. Each takeover adds something, so there is an end of them. Whether the instance is ended is what a
+/// person asked for last, where one did.
 #[must_use]
 pub fn decide(mine: Claim, other: Option<&Claim>, other_runs: bool) -> Decision {
+    let mine = mine.settled().bound_by(other);
     let Some(other) = other else {
         return Decision::Take(mine);
     };
@@ -199,6 +253,13 @@ pub fn taken_over(node: &Node, execution: &str, direction: Direction) -> Option<
     })
 }
 
+/// Whether a drain has the node, so that a join that gives way gives way to that drain.
+#[must_use]
+pub fn drained_by_another(node: &Node) -> bool {
+    let claimed = Claim::on(node).is_some_and(|claim| claim.direction == Direction::Drain);
+    claimed || node.draining_since().is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -229,6 +290,7 @@ mod tests {
             terminate: false,
             replace: false,
             reclaimed: false,
+            asked_to_terminate: None,
         }
     }
 
@@ -364,6 +426,97 @@ mod tests {
             assert!(owner.shrinks_group(), "{order:#?}");
             assert_eq!(owner.hook, None, "{order:#?}");
         });
+    }
+
+    fn asked(claim: Claim, terminate: bool) -> Claim {
+        Claim {
+            terminate,
+            asked_to_terminate: Some(terminate),
+            ..claim
+        }
+    }
+
+    fn marked(claim: &Claim) -> Node {
+        let mut node = Node::default();
+        write(&mut node, claim);
+        let mark = names::DRAIN_SINCE_ANNOTATION.to_owned();
+        node.annotations.insert(mark, at(0).to_string());
+        node
+    }
+
+    fn taken(mine: Claim, other: &Claim, runs: bool) -> Claim {
+        match decide(mine, Claim::on(&marked(other)).as_ref(), runs) {
+            Decision::Take(claim) => claim,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_instance_that_a_person_keeps_outlives_repairs() {
+        let kept = asked(drain("person", 600), false);
+        for later in [
+            ending(drain("drift-drain-i-1-1", 3_600)),
+            replacing(drain("drift-drain-i-1-2", 3_600)),
+            replacing(drain("rebalance", 3_600)),
+            reclaimed(drain("spot", 120)),
+        ] {
+            let claim = taken(later.clone(), &kept, false);
+            assert!(!claim.terminate && !claim.replace, "{later:?}");
+            // And the one after that.
+            let next = taken(replacing(drain("next", 3_600)), &claim, false);
+            assert!(!next.terminate && next.keeps_instance(), "{later:?}");
+        }
+    }
+
+    #[test]
+    fn a_repair_gives_way_to_a_drain_that_keeps() {
+        let kept = asked(drain("person", 3_600), false);
+        let repair = replacing(drain("drift-drain-i-1-1", 3_600));
+        assert!(matches!(decide(repair, Some(&kept), true), Decision::GiveWay(_)));
+    }
+
+    #[test]
+    fn what_a_person_asked_last_holds() {
+        let keep = asked(drain("keep", 3_600), false);
+        let end = asked(drain("end", 3_600), true);
+        for runs in [true, false] {
+            assert!(taken(end.clone(), &keep, runs).terminate);
+            assert!(!taken(keep.clone(), &end, runs).terminate);
+            let plain = ending(drain("plain", 3_600));
+            assert!(!taken(keep.clone(), &plain, runs).terminate);
+        }
+    }
+
+    #[test]
+    fn a_hook_ends_what_a_person_wanted_kept() {
+        let kept = asked(drain("person", 3_600), false);
+        for runs in [true, false] {
+            let claim = taken(with_hook(drain("terminate-action", 3_600)), &kept, runs);
+            assert!(claim.ends_instance() && !claim.keeps_instance());
+            let repair = taken(ending(drain("drift-drain-i-1-1", 3_600)), &claim, false);
+            assert!(repair.terminate, "retained, and nobody keeps it any more");
+        }
+    }
+
+    #[test]
+    fn what_was_asked_of_an_undone_drain_is_over() {
+        let kept = asked(drain("person", 3_600), false);
+        let mut node = marked(&kept);
+        node.annotations.remove(names::DRAIN_SINCE_ANNOTATION);
+        let found = Claim::on(&node).expect("a claim");
+        assert_eq!(found.asked_to_terminate, None);
+    }
+
+    #[test]
+    fn a_claim_of_an_earlier_release_is_understood() {
+        let text = format!(
+            r#"{{"execution": "{MACHINES}drain:e-1", "direction": "drain", "deadline": "2026-01-01T00:00:00Z"}}"#
+        );
+        let node = Node {
+            annotations: [(names::EXECUTION_ANNOTATION.to_owned(), text)].into(),
+            ..Node::default()
+        };
+        assert_eq!(Claim::on(&node).expect("a claim").asked_to_terminate, None);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::cache::{Worker, WorkerState};
 use crate::claim::taken_over;
+use crate::cordon;
 use crate::disks::{Disk, expected_cache_bytes, fast_disk_node};
 use crate::names;
 use crate::node::{Node, NodeChange, Pod, Volume, VolumePhase};
@@ -27,11 +28,43 @@ pub enum Step {
     Nothing,
 }
 
+/// Labels a node whose instance is launched. Where it is launched again, out of a warm pool, and no drain of it runs any
+/// more, what its last drain has left on the node goes: the mark, and the cordon with it.
+#[must_use]
+pub fn label(node: &Node, subject: &Subject, drain_runs: bool) -> Step {
+    if drain_runs || node.draining_since().is_none() || !launches(subject) {
+        return label_unmarked(node, subject);
+    }
+    let mut unmarked = node.clone();
+    unmarked.annotations.remove(names::DRAIN_SINCE_ANNOTATION);
+    match label_unmarked(&unmarked, subject) {
+        Step::Superseded(reason) => Step::Superseded(reason),
+        Step::Nothing => Step::Change(undo_drain(node, NodeChange::default())),
+        Step::Change(change) => Step::Change(undo_drain(node, change)),
+    }
+}
+
+/// Whether the group launches the instance right now. An instance that a person has drained and kept is in service.
+fn launches(subject: &Subject) -> bool {
+    subject.hook.is_some() || subject.lifecycle_state == "Pending:Wait"
+}
+
+fn undo_drain(node: &Node, mut change: NodeChange) -> NodeChange {
+    let undone = cordon::undo(node);
+    change.uncordon = undone.uncordon;
+    for (annotation, value) in undone.annotations {
+        // The claim of the join stands there by now, or takes the place of the drain's.
+        if annotation != names::EXECUTION_ANNOTATION {
+            change.annotations.entry(annotation).or_insert(value);
+        }
+    }
+    change
+}
+
 /// The labels that say what a node is. A place of Alluxio masters also gets what keeps Cluster Autoscaler from it: here,
 /// as no manifest of ours places masters, and as it must stand before Cluster Autoscaler could take the new, still empty
 /// node for one that nobody needs. What a drain that was undone has set to keep it away goes.
-#[must_use]
-pub fn label(node: &Node, subject: &Subject) -> Step {
+fn label_unmarked(node: &Node, subject: &Subject) -> Step {
     let labels = step(
         node,
         being_drained(node),
@@ -73,6 +106,22 @@ pub fn pull_worker_lever(node: &Node, subject: &Subject, execution: &str) -> Ste
 pub fn lever(node: &Node, subject: &Subject) -> Step {
     let label = (names::WORKER_LABEL, subject.disk_layout.as_str());
     step(node, being_drained(node), [label])
+}
+
+/// Why the label that runs a worker must stay as it is; none where it need not. Its change would end a worker of another
+/// layout, and with the pod go the volumes of its cache: such a node is drained first.
+#[must_use]
+pub fn runs_another_layout(node: &Node, subject: &Subject, pods: &[Pod]) -> Option<String> {
+    let layout = node.labels.get(names::WORKER_LABEL)?;
+    let pod = pods.iter().find(|pod| !pod.finished)?;
+    (layout != subject.disk_layout.as_str()).then(|| {
+        format!(
+            "pod {} on node {} is a worker of disk layout {layout}, the instance's disks are {}: drain the node first",
+            pod.full_name(),
+            node.name,
+            subject.disk_layout.as_str()
+        )
+    })
 }
 
 /// Opens a node for work.

@@ -24,6 +24,8 @@ pub const DRAIN_SINCE_ANNOTATION: &str = "tidegate.dev/drain-since";
 pub const DECOMMISSIONED_AT_ANNOTATION: &str = "tidegate.dev/decommissioned-at";
 /// From which host's worker the node's worker takes copies now, and until when (RFC 3339), with a space between.
 pub const TAKES_COPIES_ANNOTATION: &str = "tidegate.dev/takes-copies";
+/// Says that a node was cordoned before its drain began: undoing the drain leaves that cordon.
+pub const CORDONED_BEFORE_ANNOTATION: &str = "tidegate.dev/cordoned-before";
 /// Which execution works on the node: JSON with its ARN under `execution`.
 pub const EXECUTION_ANNOTATION: &str = "tidegate.dev/execution";
 /// Keeps everything off a node until its cache is ready. Cluster Autoscaler knows the prefix and does not take
@@ -39,6 +41,15 @@ pub const PROVISIONER_NAMESPACE: &str = "kube-system";
 pub const DRAIN_RATE: &str = "tidegate-drain-rate";
 /// Label of Alluxio worker pods, as in Alluxio's own chart.
 pub const WORKER_POD_SELECTOR: &str = "role=alluxio-worker";
+/// Says what an Alluxio pod runs, as in Alluxio's own chart.
+pub const ROLE_LABEL: &str = "role";
+/// Value of [`ROLE_LABEL`] of a worker's pod and of its claims.
+pub const WORKER_ROLE: &str = "alluxio-worker";
+/// Value of [`ROLE_LABEL`] of a master's pod.
+pub const MASTER_ROLE: &str = "alluxio-master";
+/// The taint that a cordon comes with: `NoSchedule`, set by the node controller.
+/// <https://kubernetes.io/docs/reference/labels-annotations-taints/#node-kubernetes-io-unschedulable>
+pub const CORDON_TAINT: &str = "node.kubernetes.io/unschedulable";
 /// The service of the Alluxio masters that run in the cluster, in the namespace of the workers.
 pub const MASTER_SERVICE: &str = "alluxio-master";
 /// The name of the port of [`MASTER_SERVICE`] at which functions and clients talk to a master.
@@ -50,7 +61,7 @@ pub const MASTER_LABEL: &str = "tidegate.dev/alluxio-master";
 pub const SCALE_DOWN_DISABLED_ANNOTATION: &str = "cluster-autoscaler.kubernetes.io/scale-down-disabled";
 /// Says that a drain has set [`SCALE_DOWN_DISABLED_ANNOTATION`], and not a person: whoever undoes the drain takes it off.
 pub const SCALE_DOWN_HELD_ANNOTATION: &str = "tidegate.dev/scale-down-held";
-/// Value of [`MASTER_LABEL`] and of the two annotations about scale-down.
+/// Value of [`MASTER_LABEL`], of the two annotations about scale-down and of [`CORDONED_BEFORE_ANNOTATION`].
 pub const TRUE: &str = "true";
 /// Set by EKS on every node.
 pub const INSTANCE_TYPE_LABEL: &str = "node.kubernetes.io/instance-type";

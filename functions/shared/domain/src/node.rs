@@ -154,6 +154,12 @@ pub struct Pod {
     pub uid: String,
     /// Kind of the controlling owner, such as `DaemonSet`; none for a bare pod.
     pub controller_kind: Option<String>,
+    /// `metadata.creationTimestamp`.
+    pub created: Option<Timestamp>,
+    /// How it comes to a node although that is cordoned; none where a cordon keeps it off.
+    pub past_cordon: Option<PastCordon>,
+    /// The value of its label [`names::ROLE_LABEL`].
+    pub role: Option<String>,
     /// A static pod (annotation `kubernetes.io/config.mirror`): only its node can end it.
     pub mirror: bool,
     /// `status.phase` is `Succeeded` or `Failed`.
@@ -174,6 +180,15 @@ pub struct Pod {
     pub has_run: bool,
     /// Why it does not run, where a container says so (`CrashLoopBackOff: ...`, `Unschedulable: ...`).
     pub trouble: Option<String>,
+}
+
+/// How a pod comes to a node although that is cordoned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PastCordon {
+    /// It tolerates the taint of a cordon ([`names::CORDON_TAINT`]).
+    Tolerates,
+    /// Whoever made it named its node in `spec.nodeName`: no scheduler, so no cordon, had a say.
+    NamesNode,
 }
 
 impl Pod {
@@ -220,6 +235,26 @@ pub enum VolumePhase {
     Pending,
 }
 
+/// The controlling owner of an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// `kind`.
+    pub kind: String,
+    /// `name`.
+    pub name: String,
+}
+
+/// A persistent volume claim as the API server shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VolumeClaim {
+    /// `metadata.uid`.
+    pub uid: String,
+    /// Its controlling owner, which is a `Pod` where the claim is of an ephemeral volume; none where nobody owns it.
+    pub owner: Option<Owner>,
+    /// The value of its label [`names::ROLE_LABEL`]: the claim of an ephemeral volume has the labels that the pod gives it.
+    pub role: Option<String>,
+}
+
 /// The claim that a volume is bound to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimRef {
@@ -229,4 +264,12 @@ pub struct ClaimRef {
     pub name: String,
     /// UID of the claim: the same name may have come back as another claim.
     pub uid: String,
+}
+
+impl ClaimRef {
+    /// `namespace/name`.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
 }

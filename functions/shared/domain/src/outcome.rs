@@ -36,6 +36,8 @@ outcomes! {
         Superseded = "superseded",
         /// It is about several instances: an execution for each is to be started.
         Several = "several",
+        /// What the drain is for would fail in the end, so it is not begun.
+        Refused = "refused",
     }
 }
 
@@ -92,6 +94,28 @@ outcomes! {
 }
 
 outcomes! {
+    /// Outcomes of `take-turn`.
+    TurnOutcome {
+        /// The instance is to be drained now, by an execution of its own.
+        Come = "turn",
+        /// Its group cannot spare it yet.
+        Waiting = "waiting",
+        /// Another execution waits in this one's place.
+        HandedOver = "handed-over",
+    }
+}
+
+outcomes! {
+    /// Outcomes of `judge-launch`.
+    LaunchOutcome {
+        /// The launch is abandoned: its group launches another instance.
+        Abandon = "abandon",
+        /// Too many before it failed alike: the instance is kept.
+        Keep = "keep",
+    }
+}
+
+outcomes! {
     /// Outcomes of `cordon-node`.
     CordonOutcome {
         /// The node is cordoned, and this execution's to drain.
@@ -132,6 +156,8 @@ outcomes! {
         Absent = "absent",
         /// Time is up, and the worker still holds what exists nowhere else.
         Incomplete = "incomplete",
+        /// The worker is gone, and what existed only on it is gone with it.
+        Lost = "lost",
         /// Another execution has taken the node over, and does the rest.
         Superseded = "superseded",
         /// What it would do, with nothing changed.

@@ -10,13 +10,14 @@ use serde::Serialize;
 
 use crate::cache::{Worker, WorkerState};
 use crate::claim::{Claim, Decision, decide};
+use crate::cordon;
 use crate::disks::Disk;
 use crate::error::Result;
-use crate::evict::{self, Fate, fate};
+use crate::evict::{Fate, fate};
 use crate::join::{self, Step, VolumesSeen, volumes_seen};
-use crate::node::{Node, NodeChange, Pod, Volume};
+use crate::node::{ClaimRef, Node, NodeChange, Pod, Volume};
 use crate::ports::Eviction;
-use crate::retire::{VolumeFate, pull_levers, volume_fate};
+use crate::retire::{ClaimFate, VolumeFate, pull_levers, volume_fate};
 use crate::subject::Subject;
 
 /// So many pods, volumes or files are named; all are counted.
@@ -145,8 +146,10 @@ pub fn label(node: Option<&Node>, subject: &Subject, mine: Claim, other_runs: bo
             subject.instance_id
         ));
     };
-    let plan = Plan::default().step(node, join::label(node, subject));
-    claim(plan, mine, Claim::on(node).as_ref(), other_runs)
+    let other = Claim::on(node);
+    let drain_runs = other_runs && other.as_ref().is_some_and(Claim::drains);
+    let plan = Plan::default().step(node, join::label(node, subject, drain_runs));
+    claim(plan, mine, other.as_ref(), other_runs)
 }
 
 /// `provision-volumes`.
@@ -185,7 +188,7 @@ pub fn schedule(node: Option<&Node>, subject: &Subject, daemon_set: bool, worker
 #[must_use]
 pub fn cordon(node: Option<&Node>, mine: Claim, other_runs: bool, now: Timestamp) -> Plan {
     let Some(node) = node else { return Plan::default() };
-    let plan = match evict::cordon(node, now) {
+    let plan = match cordon::cordon(node, now) {
         Some(change) => Plan::default().change(node, &change),
         None => Plan::default(),
     };
@@ -194,8 +197,8 @@ pub fn cordon(node: Option<&Node>, mine: Claim, other_runs: bool, now: Timestamp
 
 /// The pods that would be evicted.
 #[must_use]
-pub fn leaving(pods: &[Pod], node_ready: bool, now: Timestamp) -> Vec<&Pod> {
-    let leaves = |pod: &&Pod| fate(pod, node_ready, now) == Fate::Leaves;
+pub fn leaving<'a>(pods: &'a [Pod], node: &Node, now: Timestamp) -> Vec<&'a Pod> {
+    let leaves = |pod: &&Pod| fate(pod, node, now) == Fate::Leaves;
     pods.iter().filter(leaves).collect()
 }
 
@@ -210,8 +213,13 @@ pub fn evict(trials: &[(&Pod, Eviction)]) -> Plan {
     let blocked: Vec<_> = trials
         .iter()
         .filter_map(|(pod, answer)| match answer {
+            Eviction::Accepted if pod.past_cordon.is_some() => Some(format!(
+                "pod {}: it takes no notice of a cordon; if it comes back, it is not waited for",
+                pod.full_name()
+            )),
             Eviction::Accepted => None,
             Eviction::Blocked(budget) => Some(format!("pod {}: {budget}", pod.full_name())),
+            Eviction::Refused(refusal) => Some(format!("pod {}: {}", pod.full_name(), refusal.words)),
             Eviction::Throttled => Some(format!(
                 "pod {}: the API server is throttling, it could not be tried",
                 pod.full_name()
@@ -226,9 +234,9 @@ pub fn evict(trials: &[(&Pod, Eviction)]) -> Plan {
     plan
 }
 
-/// `retire-worker`.
+/// `retire-worker`. `claims` says what becomes of each claim that a volume of the node is bound to.
 #[must_use]
-pub fn retire(node: Option<&Node>, volumes: &[Volume]) -> Plan {
+pub fn retire(node: Option<&Node>, volumes: &[Volume], claims: &[(ClaimRef, ClaimFate)]) -> Plan {
     let Some(node) = node else { return Plan::default() };
     let mut plan = match pull_levers(node) {
         Some(change) => Plan::default().change(node, &change),
@@ -238,11 +246,14 @@ pub fn retire(node: Option<&Node>, volumes: &[Volume]) -> Plan {
     for volume in volumes {
         match volume_fate(volume, node) {
             VolumeFate::Delete => deleted.push(volume.name.clone()),
-            VolumeFate::DeleteClaim(claim) => {
-                deleted.push(format!(
-                    "{} with claim {}/{}",
-                    volume.name, claim.namespace, claim.name
-                ));
+            VolumeFate::Bound(claim) => {
+                let found = claims.iter().find(|(known, _)| *known == claim);
+                match found.map(|(_, fate)| fate) {
+                    Some(ClaimFate::Foreign(reason)) => {
+                        plan = plan.hindered(format!("{reason}: left alone, with volume {}", volume.name));
+                    }
+                    _ => deleted.push(format!("{} with claim {}", volume.name, claim.full_name())),
+                }
             }
             VolumeFate::Foreign(reason) => plan = plan.hindered(format!("{reason}: left alone")),
         }

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::cache::{FileState, HeldBlock, Stores, Worker, WorkerFilePage, WorkerLoad};
 use crate::disks::Disk;
 use crate::error::Result;
-use crate::node::{Node, NodeChange, Pod, Volume};
+use crate::node::{ClaimRef, Node, NodeChange, Pod, Volume, VolumeClaim};
 use crate::subject::{InstanceId, Subject};
 
 /// What Auto Scaling says of an instance.
@@ -70,6 +70,20 @@ pub struct GroupHook {
     pub default_result: String,
 }
 
+/// What a group is set to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupSettings {
+    /// Whether it keeps an instance whose terminate hook is abandoned
+    /// (`InstanceLifecyclePolicy.RetentionTriggers.TerminateHookAbandon` is `retain`).
+    pub retains: bool,
+    /// `MinSize`.
+    pub min_size: u32,
+    /// `DesiredCapacity`.
+    pub desired_capacity: u32,
+    /// The names of its `SuspendedProcesses`.
+    pub suspended: Vec<String>,
+}
+
 /// Auto Scaling.
 pub trait AutoScaling {
     /// The group of an instance; none where it is in no group (any more).
@@ -78,8 +92,10 @@ pub trait AutoScaling {
     async fn memberships(&self, instances: &[InstanceId]) -> Result<BTreeMap<InstanceId, Membership>>;
     /// The hooks of a group.
     async fn hooks(&self, group: &str) -> Result<Vec<GroupHook>>;
-    /// Whether the group keeps an instance whose terminate hook is abandoned.
-    async fn retains(&self, group: &str) -> Result<bool>;
+    /// What a group is set to; none where there is no such group (any more).
+    async fn settings(&self, group: &str) -> Result<Option<GroupSettings>>;
+    /// Whether the group replaces an instance by itself on a rebalance recommendation (`CapacityRebalance`).
+    async fn rebalances(&self, group: &str) -> Result<bool>;
 }
 
 /// Where an execution stands.
@@ -134,6 +150,51 @@ pub enum Eviction {
     Blocked(String),
     /// The API server is throttling: try again later.
     Throttled,
+    /// The API server refuses this one; it may accept that of another pod.
+    Refused(Refusal),
+}
+
+/// The answer to a deletion of a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    /// The pod is being deleted.
+    Accepted,
+    /// The pod is gone, or another pod has its name by now.
+    Gone,
+    /// The API server refuses this one; it may accept that of another pod.
+    Refused(Refusal),
+}
+
+/// Why the API server refuses a request about one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What stands against it.
+    pub by: RefusedBy,
+    /// That in one sentence, with the API server's own words.
+    pub words: String,
+}
+
+/// What stands against a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusedBy {
+    /// Access control: the function may not do this.
+    Rights,
+    /// Admission: a policy, a webhook, or a plugin of the API server has denied it.
+    Admission,
+    /// An admission webhook that has to be asked cannot be asked.
+    Webhook,
+    /// There was no answer in time, as when an admission webhook is asked that does not answer.
+    Silence,
+    /// Anything else that the API server answered.
+    Server,
+}
+
+impl RefusedBy {
+    /// Whether the next such request, also about another object, is likely to take seconds.
+    #[must_use]
+    pub const fn is_slow(self) -> bool {
+        matches!(self, Self::Webhook | Self::Silence)
+    }
 }
 
 /// The answer to a wish for copies.
@@ -208,7 +269,13 @@ pub trait Volumes {
     /// Deletes exactly this volume (precondition on its UID). Gone is fine.
     async fn delete(&self, volume: &Volume) -> Result<Changed>;
     /// Deletes exactly this claim (precondition on its UID). Gone is fine.
-    async fn delete_claim(&self, claim: &crate::node::ClaimRef) -> Result<Changed>;
+    async fn delete_claim(&self, claim: &ClaimRef) -> Result<Changed>;
+}
+
+/// Claims, one by one.
+pub trait Claims {
+    /// The claim of that namespace and name, whatever its UID; none where there is none.
+    async fn claim(&self, claim: &ClaimRef) -> Result<Option<VolumeClaim>>;
 }
 
 /// Pods.
@@ -226,7 +293,7 @@ pub trait Pods {
     async fn evict(&self, pod: &Pod) -> Result<Eviction>;
     /// Deletes exactly this pod (precondition on its UID) past every disruption budget, with its own grace period,
     /// which is never 0: the container must get its SIGTERM.
-    async fn delete(&self, pod: &Pod) -> Result<Changed>;
+    async fn delete(&self, pod: &Pod) -> Result<Deletion>;
     /// Whether a `DaemonSet` of this namespace selects nodes with [`crate::names::WORKER_LABEL`] of that value.
     async fn worker_daemon_set_exists(&self, namespace: &str, layout: &str) -> Result<bool>;
 }

@@ -3,15 +3,19 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::capacity::{End, refusal, suspended};
 use crate::deadline::deadline;
 use crate::disks::{Disk, DiskLayout, as_set_up};
 use crate::outcome::ResolveOutcome;
-use crate::ports::{Ec2Instance, GroupHook, Membership};
+use crate::ports::{Ec2Instance, GroupHook, GroupSettings, Membership};
 use crate::subject::{Hook, Identity, InstanceId, Subject};
 use crate::trigger::{LifecycleAction, Place, Trigger};
 
 /// The lifecycle state of an instance that its group has forgotten.
 pub const ENDED: &str = "Terminated";
+
+/// The most that an execution may take: its state machine ends it soon after.
+const LONGEST_SECONDS: u32 = 172_800;
 
 /// Which way the node goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +64,8 @@ pub struct Scope {
     pub join_limit_seconds: u32,
     /// How long a drain may take, in seconds.
     pub drain_limit_seconds: u32,
+    /// How long a drain may wait for disruption budgets beside that, in seconds, where its end was announced long before.
+    pub announced_evict_limit_seconds: u32,
     /// Whether a rebalance recommendation drains the node.
     pub drains_on_rebalance: bool,
 }
@@ -80,6 +86,20 @@ impl Scope {
         match direction {
             Direction::Join => self.join_limit_seconds,
             Direction::Drain => self.drain_limit_seconds,
+        }
+    }
+
+    /// How long an execution for that trigger may take, in seconds. No hook waits for what was announced for a later day:
+    /// there is time for disruption budgets beside the drain itself.
+    #[must_use]
+    pub fn limit_for(&self, direction: Direction, trigger: &Trigger, started_at: Timestamp) -> u32 {
+        let limit = self.limit_seconds(direction);
+        if trigger.deadline(started_at).is_some() && !trigger.reclaimed() {
+            limit
+                .saturating_add(self.announced_evict_limit_seconds)
+                .min(LONGEST_SECONDS)
+        } else {
+            limit
         }
     }
 
@@ -132,6 +152,11 @@ pub struct Resolution {
     pub subject: Option<Subject>,
     /// When the execution must have decided.
     pub deadline: Timestamp,
+    /// What the group will refuse, or cannot do as it is set.
+    pub in_the_way: Vec<String>,
+    /// Why its node should have no cache, where only a look at the node can say so: one that began to cache under other
+    /// settings may still hold files.
+    pub look_for_worker: Option<String>,
 }
 
 /// Everything that is known of an instance of ours.
@@ -149,8 +174,8 @@ pub struct Known<'a> {
     pub disks: Vec<Disk>,
     /// The hooks of its group.
     pub hooks: &'a [GroupHook],
-    /// Whether its group retains.
-    pub retains: bool,
+    /// What its group is set to; none where that does not matter, or the group is gone.
+    pub settings: Option<&'a GroupSettings>,
     /// What EC2 tells of it.
     pub identity: Identity,
     /// When the execution began.
@@ -167,17 +192,17 @@ pub fn resolve(scope: &Scope, known: Known<'_>) -> Resolution {
         membership,
         disks,
         hooks,
-        retains,
+        settings,
         identity,
         started_at,
     } = known;
     let state = membership.lifecycle_state.as_str();
     // A plan leaves the hook as it is: no heartbeat, no completion.
     let hook = waiting_hook(scope, direction, trigger, state, hooks).filter(|_| !trigger.wishes().plan);
-    let limit = trigger
-        .wishes()
-        .deadline_seconds
-        .unwrap_or_else(|| scope.limit_seconds(direction));
+    let limit = trigger.wishes().deadline_seconds.unwrap_or_else(|| match hook {
+        Some(_) => scope.limit_seconds(direction),
+        None => scope.limit_for(direction, trigger, started_at),
+    });
     let by_limit = deadline(started_at, limit, hook.as_ref());
     let deadline = trigger
         .deadline(started_at)
@@ -199,8 +224,12 @@ pub fn resolve(scope: &Scope, known: Known<'_>) -> Resolution {
         disks,
         one_array,
         hook,
-        retains,
+        retains: direction == Direction::Drain && settings.is_some_and(|settings| settings.retains),
         identity,
+    };
+    let (refused, in_the_way) = match settings {
+        Some(settings) if direction == Direction::Drain => hindrances(trigger, &subject, settings),
+        _ => (None, Vec::new()),
     };
     let (outcome, reason) = if direction == Direction::Join && leaves(state) {
         (
@@ -222,7 +251,7 @@ pub fn resolve(scope: &Scope, known: Known<'_>) -> Resolution {
                 subject.instance_type
             ),
         )
-    } else if subject.disks.is_empty() && !in_memory {
+    } else if subject.disks.is_empty() && !in_memory && (direction == Direction::Join || state == ENDED) {
         (
             ResolveOutcome::Ignored,
             format!(
@@ -230,21 +259,66 @@ pub fn resolve(scope: &Scope, known: Known<'_>) -> Resolution {
                 subject.instance_type
             ),
         )
+    } else if let Some(refused) = refused {
+        (ResolveOutcome::Refused, refused)
     } else {
         let layout = &subject.disk_layout;
-        (
-            ResolveOutcome::Resolved,
-            format!(
-                "{trigger}: instance {instance} of group {} is {state}, disks {layout}",
-                membership.group
-            ),
-        )
+        let mut reason = format!(
+            "{trigger}: instance {instance} of group {} is {state}, disks {layout}",
+            membership.group
+        );
+        if !in_the_way.is_empty() {
+            reason = format!("{reason}; in the way: {}", in_the_way.join("; "));
+        }
+        (ResolveOutcome::Resolved, reason)
     };
+    let looked_at = outcome == ResolveOutcome::Resolved && subject.disks.is_empty() && !in_memory;
+    let look_for_worker = looked_at.then(|| {
+        format!(
+            "instance type {} has no NVMe instance store",
+            subject.instance_type
+        )
+    });
     Resolution {
         outcome,
         reason,
         subject: Some(subject),
         deadline,
+        in_the_way,
+        look_for_worker,
+    }
+}
+
+/// What the group would refuse in the end of a drain that is carried out, and everything that is in the way of one that is
+/// planned.
+fn hindrances(
+    trigger: &Trigger,
+    subject: &Subject,
+    settings: &GroupSettings,
+) -> (Option<String>, Vec<String>) {
+    let group = &subject.auto_scaling_group;
+    let end = end(trigger, &subject.lifecycle_state, subject.hook.is_some());
+    let mut in_the_way = suspended(group, settings, end);
+    let refusal = refusal(group, settings, end);
+    in_the_way.extend(refusal.clone());
+    (refusal.filter(|_| !trigger.wishes().plan), in_the_way)
+}
+
+/// What becomes of the instance in the end. One that a hook holds, or that is on its way out or taken back by EC2, leaves
+/// its group anyway, and a retained one counts no longer.
+fn end(trigger: &Trigger, state: &str, hook_waits: bool) -> End {
+    let wishes = trigger.wishes();
+    let ends = if trigger.by_hand() {
+        wishes.terminate.unwrap_or(true)
+    } else {
+        trigger.replaces()
+    };
+    if !ends || hook_waits || leaves(state) || trigger.reclaimed() {
+        End::Stays
+    } else if trigger.replaces() {
+        End::Replaced
+    } else {
+        End::Shrinks
     }
 }
 
@@ -256,8 +330,34 @@ pub fn asks_ec2(direction: Direction, membership: Option<&Membership>) -> bool {
     direction == Direction::Drain || !membership.is_some_and(launching)
 }
 
+/// Why a rebalance recommendation drains nothing; none where it does, and for other triggers.
+///
+/// A young instance that is drained on advice is replaced from the same Spot pool, which gives the same advice: it joins,
+/// and the interruption warning saves what it holds if it comes to that.
+#[must_use]
+pub fn not_advised(trigger: &Trigger, membership: &Membership, group_rebalances: bool) -> Option<String> {
+    let Membership {
+        group,
+        lifecycle_state: state,
+        ..
+    } = membership;
+    let instance = trigger.instance().filter(|_| trigger.advises())?;
+    if group_rebalances {
+        Some(format!(
+            "group {group} replaces {instance} by itself (CapacityRebalance), and its terminate action drains the node"
+        ))
+    } else if out_of_pool(state).starts_with("Pending") || pooled(state) {
+        Some(format!(
+            "instance {instance} is {state}: a rebalance recommendation drains no node that has not joined yet"
+        ))
+    } else {
+        None
+    }
+}
+
 /// Whether an instance in that lifecycle state is on its way out of its group, or of its warm pool.
-fn leaves(state: &str) -> bool {
+#[must_use]
+pub fn leaves(state: &str) -> bool {
     out_of_pool(state).starts_with("Terminat")
 }
 
@@ -295,7 +395,8 @@ fn waiting_hook(
         Trigger::LifecycleAction(action) => action_waits(direction, action, state),
         _ => match direction {
             Direction::Join => out_of_pool(state) == "Pending:Wait",
-            Direction::Drain => out_of_pool(state) == "Terminating:Wait",
+            // An instance that goes back into the pool waits there for the terminate hook, one that is new for the other.
+            Direction::Drain => out_of_pool(state) == "Terminating:Wait" || state == "Warmed:Pending:Wait",
         },
     };
     let name = scope.hook(direction);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::cache::{Worker, WorkerState};
 use crate::names;
-use crate::node::{ClaimRef, Node, NodeChange, Volume, VolumePhase};
+use crate::node::{ClaimRef, Node, NodeChange, Volume, VolumeClaim, VolumePhase};
 
 /// Why a worker must not be taken away: it is in service, so clients may have written to it since its drain.
 #[must_use]
@@ -43,8 +43,8 @@ pub fn pull_levers(node: &Node) -> Option<NodeChange> {
 pub enum VolumeFate {
     /// It is deleted.
     Delete,
-    /// Its claim goes first.
-    DeleteClaim(ClaimRef),
+    /// It is bound: what becomes of its claim decides.
+    Bound(ClaimRef),
     /// It is not this node's, whatever its label says.
     Foreign(String),
 }
@@ -74,14 +74,59 @@ pub fn volume_fate(volume: &Volume, node: &Node) -> VolumeFate {
         ));
     }
     match (&volume.phase, &volume.claim) {
-        (VolumePhase::Bound, Some(claim)) => VolumeFate::DeleteClaim(claim.clone()),
+        (VolumePhase::Bound, Some(claim)) => VolumeFate::Bound(claim.clone()),
         _ => VolumeFate::Delete,
+    }
+}
+
+/// What becomes of the claim on a volume of the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClaimFate {
+    /// It was made for a pod of our worker, which is gone: it is deleted, as Kubernetes' garbage collector would.
+    Delete,
+    /// It is gone; Kubernetes is about to release its volume.
+    Gone,
+    /// It belongs to something else: why. It is left alone, with its volume and what is on that, and not waited for.
+    Foreign(String),
+}
+
+/// Whether it must be known how a claim looks before [`claim_fate`] decides.
+#[must_use]
+pub fn may_be_ours(claim: &ClaimRef, namespace: &str) -> bool {
+    claim.namespace == namespace
+}
+
+/// Decides what becomes of the claim that a volume is bound to. `namespace` is that of the workers; `found` is the claim
+/// of that name there.
+///
+/// Any pod of the cluster may take a volume of the class. The claim of an ephemeral volume is owned by its pod, and carries
+/// the labels of the pod template that it is written in.
+/// <https://kubernetes.io/docs/concepts/storage/ephemeral-volumes/#lifecycle-and-persistentvolumeclaim>
+#[must_use]
+pub fn claim_fate(claim: &ClaimRef, namespace: &str, found: Option<&VolumeClaim>) -> ClaimFate {
+    let foreign = |why: &str| ClaimFate::Foreign(format!("claim {} {why}", claim.full_name()));
+    if !may_be_ours(claim, namespace) {
+        return foreign("is in another namespace than the workers'");
+    }
+    let Some(found) = found.filter(|found| found.uid == claim.uid) else {
+        return ClaimFate::Gone;
+    };
+    match &found.owner {
+        Some(owner) if owner.kind == "Pod" && found.role.as_deref() == Some(names::WORKER_ROLE) => {
+            ClaimFate::Delete
+        }
+        Some(owner) => foreign(&format!(
+            "belongs to {} {}, no worker's pod",
+            owner.kind, owner.name
+        )),
+        None => foreign("belongs to no worker's pod"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::Owner;
 
     fn node() -> Node {
         let labels = [
@@ -157,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_volume_of_the_node_goes_and_its_claim_before_it() {
+    fn a_volume_of_the_node_goes_unless_it_is_bound() {
         assert_eq!(volume_fate(&volume(), &node()), VolumeFate::Delete);
         let claim = ClaimRef {
             namespace: "alluxio".into(),
@@ -169,7 +214,68 @@ mod tests {
             claim: Some(claim.clone()),
             ..volume()
         };
-        assert_eq!(volume_fate(&bound, &node()), VolumeFate::DeleteClaim(claim));
+        assert_eq!(volume_fate(&bound, &node()), VolumeFate::Bound(claim));
+    }
+
+    fn claim_ref(namespace: &str) -> ClaimRef {
+        ClaimRef {
+            namespace: namespace.into(),
+            name: "tier-0".into(),
+            uid: "claim-uid".into(),
+        }
+    }
+
+    fn claim(owner: Option<&str>, of_worker: bool) -> VolumeClaim {
+        VolumeClaim {
+            uid: "claim-uid".into(),
+            owner: owner.map(|kind| Owner {
+                kind: kind.into(),
+                name: "w".into(),
+            }),
+            role: of_worker.then(|| names::WORKER_ROLE.to_owned()),
+        }
+    }
+
+    #[test]
+    fn only_a_claim_of_a_workers_pod_is_deleted() {
+        let fate = |found| claim_fate(&claim_ref("alluxio"), "alluxio", Some(&found));
+        assert_eq!(fate(claim(Some("Pod"), true)), ClaimFate::Delete);
+        for (foreign, named) in [
+            (claim(Some("Pod"), false), "Pod w"),
+            (claim(Some("StatefulSet"), true), "StatefulSet w"),
+            (claim(None, true), "no worker's pod"),
+            (claim(None, false), "alluxio/tier-0"),
+        ] {
+            let ClaimFate::Foreign(why) = fate(foreign) else {
+                panic!("taken for ours: {named}")
+            };
+            assert!(why.contains(named), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_claim_of_another_namespace_is_foreign_unseen() {
+        let claim_ref = claim_ref("team-a");
+        assert!(!may_be_ours(&claim_ref, "alluxio"));
+        for found in [None, Some(&claim(Some("Pod"), true))] {
+            let fate = claim_fate(&claim_ref, "alluxio", found);
+            assert!(
+                matches!(&fate, ClaimFate::Foreign(why) if why.contains("claim team-a/tier-0")),
+                "{fate:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_claim_of_that_name_made_later_is_another() {
+        let later = VolumeClaim {
+            uid: "later".into(),
+            ..claim(Some("Pod"), true)
+        };
+        for found in [None, Some(&later)] {
+            let fate = claim_fate(&claim_ref("alluxio"), "alluxio", found);
+            assert_eq!(fate, ClaimFate::Gone);
+        }
     }
 
     #[test]

@@ -20,6 +20,10 @@ const LONGEST_EVENT_ID: usize = 60;
 /// The input of the execution for one of them: as a person would type it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch that may be typed by itself"
+)]
 pub struct Input {
     /// The instance.
     pub instance_id: InstanceId,
@@ -38,6 +42,12 @@ pub struct Input {
     /// Whether it only plans.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub plan: bool,
+    /// Whether it waits until the group can spare the instance.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub in_turn: bool,
+    /// When AWS acts on the instance, where its drain can wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<Timestamp>,
 }
 
 impl Input {
@@ -45,20 +55,24 @@ impl Input {
     #[must_use]
     pub fn of(scope: &Scope, direction: Direction, started_at: Timestamp, trigger: &Trigger) -> Option<Self> {
         let wishes = trigger.wishes();
-        let limit = scope.limit_seconds(direction);
+        let limit = scope.limit_for(direction, trigger, started_at);
         let left = |deadline: Timestamp| {
-            let seconds = u32::try_from(deadline.duration_since(started_at).as_secs().max(1));
-            seconds.ok().filter(|seconds| *seconds < limit)
+            let seconds = deadline.duration_since(started_at).as_secs().max(1);
+            let seconds = u32::try_from(seconds).unwrap_or(u32::MAX).min(limit);
+            Some(seconds).filter(|seconds| *seconds != scope.limit_seconds(direction))
         };
+        // How long it may take counts from when its turn comes.
+        let before = trigger.before();
+        let deadline = trigger.deadline(started_at).filter(|_| before.is_none());
         Some(Self {
             instance_id: trigger.instance()?.clone(),
-            deadline_seconds: wishes
-                .deadline_seconds
-                .or_else(|| trigger.deadline(started_at).and_then(left)),
+            deadline_seconds: wishes.deadline_seconds.or_else(|| deadline.and_then(left)),
             terminate: wishes.terminate,
             replace: trigger.replaces(),
             reclaimed: trigger.reclaimed(),
             plan: wishes.plan,
+            in_turn: trigger.in_turn(),
+            before,
         })
     }
 }
@@ -280,12 +294,24 @@ mod tests {
                 serde_json::json!({ "instanceId": "i-00000001", "deadlineSeconds": 1, "reclaimed": true }),
             ),
             (
-                notice(1, News::ScheduledChange("X".into()), None, Some(at(900))),
-                serde_json::json!({ "instanceId": "i-00000001", "deadlineSeconds": 900, "replace": true }),
+                notice(1, News::ScheduledChange("X".into()), None, Some(at(900_000))),
+                serde_json::json!({
+                    "instanceId": "i-00000001", "replace": true, "inTurn": true, "before": "1970-01-22T23:46:40Z",
+                }),
             ),
             (
-                notice(1, News::ScheduledChange("X".into()), None, Some(at(900_000))),
-                serde_json::json!({ "instanceId": "i-00000001", "replace": true }),
+                notice(1, News::ScheduledChange("X".into()), None, Some(at(-1))),
+                serde_json::json!({
+                    "instanceId": "i-00000001", "replace": true, "inTurn": true, "before": "1970-01-12T13:46:39Z",
+                }),
+            ),
+            (
+                notice(1, News::DegradedStore("X".into()), Some(at(0)), None),
+                serde_json::json!({ "instanceId": "i-00000001", "replace": true, "inTurn": true }),
+            ),
+            (
+                notice(1, News::CapacityInterruption, Some(at(0)), Some(at(700))),
+                serde_json::json!({ "instanceId": "i-00000001", "deadlineSeconds": 700, "reclaimed": true }),
             ),
         ] {
             assert_eq!(input(&trigger), expected, "{trigger}");

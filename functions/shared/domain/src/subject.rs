@@ -231,6 +231,16 @@ impl Subject {
     }
 }
 
+impl Subject {
+    /// Whether the group keeps the instance when its terminate hook runs out: Auto Scaling then takes the hook's default
+    /// result, and a group that retains keeps what is abandoned.
+    #[must_use]
+    pub fn kept_when_hook_runs_out(&self) -> bool {
+        let abandons = |hook: &Hook| hook.default_result == "ABANDON";
+        self.retains && self.hook.as_ref().is_some_and(abandons)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

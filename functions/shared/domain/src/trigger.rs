@@ -7,9 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 use crate::resolve::{Direction, Scope};
 use crate::subject::InstanceId;
 
-/// Seconds from a Spot interruption warning to the interruption.
-/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html>
-const SPOT_SECONDS: i64 = 120;
+/// Seconds from an interruption warning to the interruption, of Spot instances and of interruptible capacity
+/// reservations.
+/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html>,
+/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitor-interruptible-cr.html>
+const WARNED_SECONDS: i64 = 120;
 
 /// Where an instance comes from or goes to (`Origin` and `Destination` of a lifecycle action).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,12 +62,17 @@ pub struct LifecycleAction {
 pub enum News {
     /// EC2 takes a Spot instance back in two minutes.
     SpotInterruption,
+    /// EC2 takes back the capacity reservation or capacity block that the instance runs in, at an instant that the
+    /// warning names.
+    CapacityInterruption,
     /// A Spot instance is at a higher risk to be taken back.
     RebalanceRecommendation,
     /// The instance is in another state, such as `shutting-down`.
     StateChange(String),
     /// AWS will retire, stop or reboot the instance: the type code of the Health event.
     ScheduledChange(String),
+    /// Instance-store drives of the instance are slow or do not answer: the type code of the Health event.
+    DegradedStore(String),
 }
 
 /// News of one instance.
@@ -77,7 +84,7 @@ pub struct Notice {
     pub news: News,
     /// The time of the event itself, however late it came.
     pub at: Option<Timestamp>,
-    /// When the change that is told of begins, where the event says so.
+    /// When the change that the event announces begins, where the event says so.
     pub begins: Option<Timestamp>,
 }
 
@@ -91,6 +98,10 @@ pub enum Named {
 }
 
 /// What a person wishes beside the node, or an execution that was started for several.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch that may be typed by itself"
+)]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wishes {
     /// How long the execution may take.
@@ -103,6 +114,10 @@ pub struct Wishes {
     pub reclaimed: bool,
     /// Whether nothing is to be changed, and only said what would be done. The state machine reads it itself.
     pub plan: bool,
+    /// Whether a drain waits until its group can spare the instance.
+    pub in_turn: bool,
+    /// When AWS acts on the instance, whether it is drained or not.
+    pub before: Option<Timestamp>,
 }
 
 /// Why an execution was started: one reason, about one instance.
@@ -154,21 +169,76 @@ impl Trigger {
         }
     }
 
-    /// When the execution must have decided, where the event says so. A Spot warning counts from the event's own
-    /// time, not from its arrival; one without a time is as old as the execution.
+    /// When the execution must have decided, where the event says so. An interruption warning counts from the event's
+    /// own time, not from its arrival; one without a time is as old as the execution.
     #[must_use]
     pub fn deadline(&self, started_at: Timestamp) -> Option<Timestamp> {
-        let Self::Notice(notice) = self else { return None };
+        // A day that has passed, or is not named, sets no limit: what was announced has not happened yet.
+        let ahead = |instant: &Timestamp| *instant > started_at;
+        let notice = match self {
+            Self::Notice(notice) => notice,
+            Self::ByHand(_, wishes) => return wishes.before.filter(ahead),
+            Self::LifecycleAction(_) | Self::NotOurs(_) => return None,
+        };
+        let warned = || {
+            let at = notice.at.unwrap_or(started_at);
+            at.checked_add(SignedDuration::from_secs(WARNED_SECONDS)).ok()
+        };
         match notice.news {
-            News::SpotInterruption => notice
-                .at
-                .unwrap_or(started_at)
-                .checked_add(SignedDuration::from_secs(SPOT_SECONDS))
-                .ok(),
-            // A day that has passed, or never was told, sets no limit: what was announced has not happened yet.
-            News::ScheduledChange(_) => notice.begins.filter(|begins| *begins > started_at),
-            News::RebalanceRecommendation | News::StateChange(_) => None,
+            News::SpotInterruption => warned(),
+            News::CapacityInterruption => notice.begins.or_else(warned),
+            News::ScheduledChange(_) => notice.begins.filter(ahead),
+            News::RebalanceRecommendation | News::DegradedStore(_) | News::StateChange(_) => None,
         }
+    }
+
+    /// Whether the drain can wait until its group can spare the instance: AWS leaves weeks, or names no day at all.
+    /// What waits for nobody (a hook, an interruption, an instance that ends) is drained at once.
+    #[must_use]
+    pub const fn in_turn(&self) -> bool {
+        match self {
+            Self::Notice(Notice { news, .. }) => matches!(
+                news,
+                News::RebalanceRecommendation | News::ScheduledChange(_) | News::DegradedStore(_)
+            ),
+            Self::ByHand(_, wishes) => wishes.in_turn && !wishes.plan,
+            Self::LifecycleAction(_) | Self::NotOurs(_) => false,
+        }
+    }
+
+    /// When AWS acts on an instance whose drain can wait; a day that has passed leaves no time to wait.
+    #[must_use]
+    pub const fn before(&self) -> Option<Timestamp> {
+        match self {
+            Self::Notice(Notice {
+                news: News::ScheduledChange(_),
+                begins,
+                ..
+            }) => *begins,
+            Self::ByHand(_, wishes) => wishes.before,
+            _ => None,
+        }
+    }
+
+    /// The time of the event, where the trigger is one that has a time.
+    #[must_use]
+    pub const fn at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Notice(notice) => notice.at,
+            _ => None,
+        }
+    }
+
+    /// Whether it is an advice that the instance may be interrupted, and nothing is decided.
+    #[must_use]
+    pub const fn advises(&self) -> bool {
+        matches!(
+            self,
+            Self::Notice(Notice {
+                news: News::RebalanceRecommendation,
+                ..
+            })
+        )
     }
 
     /// Whether the drained instance is to be ended, and replaced by its group: nobody else will end one that was only
@@ -177,7 +247,10 @@ impl Trigger {
     pub const fn replaces(&self) -> bool {
         match self {
             Self::Notice(Notice { news, .. }) => {
-                matches!(news, News::RebalanceRecommendation | News::ScheduledChange(_))
+                matches!(
+                    news,
+                    News::RebalanceRecommendation | News::ScheduledChange(_) | News::DegradedStore(_)
+                )
             }
             Self::ByHand(_, wishes) => wishes.replace,
             Self::LifecycleAction(_) | Self::NotOurs(_) => false,
@@ -188,7 +261,9 @@ impl Trigger {
     #[must_use]
     pub const fn reclaimed(&self) -> bool {
         match self {
-            Self::Notice(Notice { news, .. }) => matches!(news, News::SpotInterruption),
+            Self::Notice(Notice { news, .. }) => {
+                matches!(news, News::SpotInterruption | News::CapacityInterruption)
+            }
             Self::ByHand(_, wishes) => wishes.reclaimed,
             Self::LifecycleAction(_) | Self::NotOurs(_) => false,
         }
@@ -207,9 +282,13 @@ impl fmt::Display for Trigger {
             Self::LifecycleAction(action) => write!(formatter, "lifecycle action {}", action.transition),
             Self::Notice(notice) => match &notice.news {
                 News::SpotInterruption => formatter.write_str("Spot interruption warning"),
+                News::CapacityInterruption => {
+                    formatter.write_str("capacity reservation interruption warning")
+                }
                 News::RebalanceRecommendation => formatter.write_str("rebalance recommendation"),
                 News::StateChange(state) => write!(formatter, "instance state change to {state}"),
                 News::ScheduledChange(code) => write!(formatter, "scheduled change {code}"),
+                News::DegradedStore(code) => write!(formatter, "degraded instance store {code}"),
             },
             Self::ByHand(..) => formatter.write_str("start by hand"),
             Self::NotOurs(reason) => formatter.write_str(reason),
@@ -344,7 +423,9 @@ mod tests {
             News::SpotInterruption,
             News::RebalanceRecommendation,
             News::StateChange("shutting-down".into()),
+            News::CapacityInterruption,
             News::ScheduledChange("AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED".into()),
+            News::DegradedStore("AWS_EC2_INSTANCE_STORE_DRIVE_PERFORMANCE_DEGRADED".into()),
         ] {
             let trigger = notice(1, news, None, None);
             assert_eq!(scope().foreign(Direction::Drain, &trigger), None, "{trigger}");
@@ -389,6 +470,48 @@ mod tests {
     }
 
     #[test]
+    fn a_capacity_warning_ends_at_its_own_instant() {
+        let warning = |ends| notice(1, News::CapacityInterruption, Some(at(0)), ends);
+        assert_eq!(warning(Some(at(1_800))).deadline(at(3)), Some(at(1_800)));
+        assert_eq!(
+            warning(Some(at(1))).deadline(at(3)),
+            Some(at(1)),
+            "late, and never beyond"
+        );
+        assert_eq!(warning(None).deadline(at(3)), Some(at(120)));
+    }
+
+    #[test]
+    fn what_nobody_hurries_waits_for_its_turn() {
+        for (trigger, waits) in [
+            (notice(1, News::RebalanceRecommendation, None, None), true),
+            (
+                notice(1, News::ScheduledChange("X".into()), None, Some(at(9))),
+                true,
+            ),
+            (notice(1, News::DegradedStore("X".into()), None, None), true),
+            (notice(1, News::SpotInterruption, None, None), false),
+            (notice(1, News::CapacityInterruption, None, None), false),
+            (state_change("stopping"), false),
+            (action("nvme", "tidegate-node-drain", Direction::Drain), false),
+            (by_hand(Named::Instance(instance(1))), false),
+        ] {
+            assert_eq!(trigger.in_turn(), waits, "{trigger}");
+        }
+        let wishes = |plan| Wishes {
+            in_turn: true,
+            plan,
+            before: Some(at(9)),
+            ..Wishes::default()
+        };
+        let typed = |plan| Trigger::ByHand(Named::Instance(instance(1)), wishes(plan));
+        assert!(typed(false).in_turn());
+        assert!(!typed(true).in_turn(), "a plan waits for nothing");
+        assert_eq!(typed(false).deadline(at(0)), Some(at(9)));
+        assert_eq!(typed(false).deadline(at(9)), None);
+    }
+
+    #[test]
     fn a_scheduled_change_sets_a_deadline_while_it_lies_ahead() {
         let change = |begins| notice(1, News::ScheduledChange("X".into()), Some(at(0)), begins);
         assert_eq!(change(Some(at(900))).deadline(at(10)), Some(at(900)));
@@ -412,6 +535,7 @@ mod tests {
     #[test]
     fn only_an_interrupted_instance_is_taken_away_at_its_deadline() {
         assert!(notice(1, News::SpotInterruption, None, None).reclaimed());
+        assert!(notice(1, News::CapacityInterruption, None, None).reclaimed());
         assert!(!notice(1, News::RebalanceRecommendation, None, None).reclaimed());
         assert!(!action("nvme", "tidegate-node-drain", Direction::Drain).reclaimed());
         let wishes = Wishes {
@@ -426,7 +550,9 @@ mod tests {
         let replaces = |news| notice(1, news, None, None).replaces();
         assert!(replaces(News::RebalanceRecommendation));
         assert!(replaces(News::ScheduledChange("X".into())));
+        assert!(replaces(News::DegradedStore("X".into())));
         assert!(!replaces(News::SpotInterruption));
+        assert!(!replaces(News::CapacityInterruption));
         assert!(!replaces(News::StateChange("stopping".into())));
         assert!(!action("nvme", "tidegate-node-drain", Direction::Drain).replaces());
         let wishes = Wishes {

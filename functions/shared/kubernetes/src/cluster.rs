@@ -121,6 +121,10 @@ impl Cluster {
         }
     }
 
+    pub(crate) const fn function(&self) -> &'static str {
+        self.function
+    }
+
     pub(crate) fn classify(&self, asked: Asked, error: kube::Error) -> Error {
         classify(self.function, asked, error)
     }

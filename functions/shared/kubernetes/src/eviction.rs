@@ -2,7 +2,9 @@ use k8s_openapi::api::policy::v1::Eviction as EvictionBody;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ObjectMeta, Preconditions};
 use kube::core::Status;
 use tidegate_domain::node::Pod;
-use tidegate_domain::ports::Eviction;
+use tidegate_domain::ports::{Deletion, Eviction, Refusal, RefusedBy};
+
+use crate::errors::{Asked, refusal};
 
 /// The cause in a 429 that a disruption budget gave; any other 429 is the API server's own limit.
 const BUDGET_CAUSE: &str = "DisruptionBudget";
@@ -35,29 +37,49 @@ pub(crate) fn eviction_body(pod: &Pod) -> EvictionBody {
     }
 }
 
-/// What a refusal of an eviction says of the pod; none where it says nothing of the pod.
-pub(crate) fn eviction_refused(status: &Status) -> Option<Eviction> {
+/// What an answer other than success says of the pod.
+pub(crate) fn eviction_refused(function: &str, asked: Asked, status: &Status) -> Eviction {
+    let refusal = refusal(function, asked, status);
+    if gone(&refusal, status) || causes(status).any(|(reason, _)| reason == NAMESPACE_CAUSE) {
+        return Eviction::Accepted;
+    }
     match status.code {
-        409 if status.message.contains(TWO_WRITERS) => Some(Eviction::Throttled),
-        404 | 409 => Some(Eviction::Accepted),
-        403 if causes(status).any(|(reason, _)| reason == NAMESPACE_CAUSE) => Some(Eviction::Accepted),
+        // Admission denies with whatever code it likes, also with one that means something else of the API server.
+        _ if refusal.by != RefusedBy::Server => Eviction::Refused(refusal),
+        409 => Eviction::Throttled,
         429 => {
             let budgets: Vec<_> = causes(status)
                 .filter(|(reason, _)| *reason == BUDGET_CAUSE)
                 .map(|(_, message)| message)
                 .collect();
-            Some(if budgets.is_empty() {
+            if budgets.is_empty() {
                 Eviction::Throttled
             } else {
                 Eviction::Blocked(budgets.join("; "))
-            })
+            }
         }
-        500 if status.message.contains(SEVERAL_BUDGETS) => Some(Eviction::Blocked(format!(
+        500 if status.message.contains(SEVERAL_BUDGETS) => Eviction::Blocked(format!(
             "{} (this never clears by itself: one of the budgets must go)",
             status.message
-        ))),
-        _ => None,
+        )),
+        _ => Eviction::Refused(refusal),
     }
+}
+
+/// The same of a deletion.
+pub(crate) fn deletion_refused(function: &str, asked: Asked, status: &Status) -> Deletion {
+    let refusal = refusal(function, asked, status);
+    if gone(&refusal, status) {
+        Deletion::Gone
+    } else {
+        Deletion::Refused(refusal)
+    }
+}
+
+/// Whether the pod is gone, or another has its name by now.
+fn gone(refusal: &Refusal, status: &Status) -> bool {
+    refusal.by == RefusedBy::Server
+        && (status.code == 404 || status.code == 409 && !status.message.contains(TWO_WRITERS))
 }
 
 fn causes(status: &Status) -> impl Iterator<Item = (&str, &str)> {

@@ -1,5 +1,7 @@
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod as CorePod, PodStatus};
-use tidegate_domain::node::Pod;
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod as CorePod, PodStatus, Toleration};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
+use tidegate_domain::names;
+use tidegate_domain::node::{PastCordon, Pod};
 
 /// Marks the record of a static pod: the kubelet makes it again when it is deleted.
 const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
@@ -10,6 +12,7 @@ const ON_ITS_WAY: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 pub(crate) fn pod_view(pod: CorePod) -> Pod {
     let meta = pod.metadata;
     let status = pod.status.unwrap_or_default();
+    let spec = pod.spec.unwrap_or_default();
     let ready = status
         .conditions
         .iter()
@@ -25,6 +28,17 @@ pub(crate) fn pod_view(pod: CorePod) -> Pod {
             .into_iter()
             .find(|owner| owner.controller == Some(true))
             .map(|owner| owner.kind),
+        created: meta.creation_timestamp.map(|time| time.0),
+        past_cordon: if spec.tolerations.iter().flatten().any(tolerates_cordon) {
+            Some(PastCordon::Tolerates)
+        } else if meta.managed_fields.iter().flatten().any(sets_node_name) {
+            Some(PastCordon::NamesNode)
+        } else {
+            None
+        },
+        role: meta
+            .labels
+            .and_then(|mut labels| labels.remove(names::ROLE_LABEL)),
         mirror: meta
             .annotations
             .is_some_and(|annotations| annotations.contains_key(MIRROR_ANNOTATION)),
@@ -33,15 +47,35 @@ pub(crate) fn pod_view(pod: CorePod) -> Pod {
         ready: ready.is_some_and(|condition| condition.status == "True"),
         ready_since: ready.and_then(|condition| Some(condition.last_transition_time.as_ref()?.0)),
         start_time: status.start_time.as_ref().map(|time| time.0),
-        grace_period_seconds: pod
-            .spec
-            .and_then(|spec| spec.termination_grace_period_seconds)
+        grace_period_seconds: spec
+            .termination_grace_period_seconds
             .and_then(|seconds| u32::try_from(seconds).ok())
             .unwrap_or_default(),
         host_ip: status.host_ip.clone(),
         has_run: status.container_statuses.iter().flatten().any(has_run),
         trouble: trouble(&status),
     }
+}
+
+/// Whether it matches the taint of a cordon, of effect `NoSchedule` and without a value.
+/// <https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/#concepts>
+fn tolerates_cordon(toleration: &Toleration) -> bool {
+    let empty = |text: &Option<String>| text.as_deref().unwrap_or_default().is_empty();
+    let exists = toleration.operator.as_deref() == Some("Exists");
+    let key = match toleration.key.as_deref() {
+        None | Some("") => exists,
+        Some(key) => key == names::CORDON_TAINT && (exists || empty(&toleration.value)),
+    };
+    key && (empty(&toleration.effect) || toleration.effect.as_deref() == Some("NoSchedule"))
+}
+
+/// Whether somebody set `spec.nodeName` as a field of the pod. The scheduler does not: it binds by the subresource
+/// `binding`, which owns no field.
+fn sets_node_name(entry: &ManagedFieldsEntry) -> bool {
+    entry
+        .fields_v1
+        .as_ref()
+        .is_some_and(|fields| fields.0.pointer("/f:spec/f:nodeName").is_some())
 }
 
 fn has_run(container: &ContainerStatus) -> bool {

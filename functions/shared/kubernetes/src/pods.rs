@@ -9,11 +9,11 @@ use tidegate_domain::error::Result;
 use tidegate_domain::names;
 use tidegate_domain::node::Pod;
 use tidegate_domain::plan::EvictionTrial;
-use tidegate_domain::ports::{Changed, Eviction, Pods};
+use tidegate_domain::ports::{Deletion, Eviction, Pods};
 
 use crate::cluster::Cluster;
-use crate::errors::Asked;
-use crate::eviction::{eviction_body, eviction_refused};
+use crate::errors::{Asked, silence};
+use crate::eviction::{deletion_refused, eviction_body, eviction_refused};
 use crate::pod_view::pod_view;
 use crate::volumes::delete_params;
 use crate::watch::{Selection, Until};
@@ -26,6 +26,8 @@ const DELETE_PODS: Asked = Asked {
     verb: "delete",
     resource: "pods",
 };
+/// The status of a login that is refused, which is about every pod and not about one.
+const NOT_LOGGED_IN: u16 = 401;
 /// With a grace period of 0 the API server forgets a pod at once, while its containers run on.
 const SHORTEST_GRACE_SECONDS: u32 = 1;
 
@@ -56,11 +58,17 @@ impl Pods for Cluster {
         self.ask_to_evict(pod, &PostParams::default()).await
     }
 
-    async fn delete(&self, pod: &Pod) -> Result<Changed> {
+    async fn delete(&self, pod: &Pod) -> Result<Deletion> {
         let api = Api::<CorePod>::namespaced(self.client.clone(), &pod.namespace);
         let grace = pod.grace_period_seconds.max(SHORTEST_GRACE_SECONDS);
         let params = delete_params(&pod.uid).grace_period(grace);
-        self.delete_exactly(&api, DELETE_PODS, &pod.name, params).await
+        match self.send(async || api.delete(&pod.name, &params).await).await {
+            Ok(_) => Ok(Deletion::Accepted),
+            Err(kube::Error::Api(status)) if status.code != NOT_LOGGED_IN => {
+                Ok(deletion_refused(self.function(), DELETE_PODS, &status))
+            }
+            Err(error) => silence(self.function(), DELETE_PODS, error).map(Deletion::Refused),
+        }
     }
 
     async fn worker_daemon_set_exists(&self, namespace: &str, layout: &str) -> Result<bool> {
@@ -103,10 +111,10 @@ impl Cluster {
             .await;
         match answer {
             Ok(_) => Ok(Eviction::Accepted),
-            Err(kube::Error::Api(status)) => {
-                eviction_refused(&status).ok_or_else(|| self.classify(EVICT_PODS, kube::Error::Api(status)))
+            Err(kube::Error::Api(status)) if status.code != NOT_LOGGED_IN => {
+                Ok(eviction_refused(self.function(), EVICT_PODS, &status))
             }
-            Err(error) => Err(self.classify(EVICT_PODS, error)),
+            Err(error) => silence(self.function(), EVICT_PODS, error).map(Eviction::Refused),
         }
     }
 }

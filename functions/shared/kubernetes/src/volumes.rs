@@ -5,8 +5,8 @@ use kube::Api;
 use kube::api::{DeleteParams, Preconditions};
 use tidegate_domain::error::{Error, ErrorName, Result};
 use tidegate_domain::names;
-use tidegate_domain::node::{ClaimRef, Volume, VolumePhase};
-use tidegate_domain::ports::{Changed, Volumes};
+use tidegate_domain::node::{ClaimRef, Owner, Volume, VolumeClaim, VolumePhase};
+use tidegate_domain::ports::{Changed, Claims, Volumes};
 use tidegate_domain::subject::InstanceId;
 
 use crate::cluster::Cluster;
@@ -51,6 +51,35 @@ impl Volumes for Cluster {
         };
         self.delete_exactly(&api, asked, &claim.name, delete_params(&claim.uid))
             .await
+    }
+}
+
+impl Claims for Cluster {
+    async fn claim(&self, claim: &ClaimRef) -> Result<Option<VolumeClaim>> {
+        let api = Api::<PersistentVolumeClaim>::namespaced(self.client.clone(), &claim.namespace);
+        let asked = Asked {
+            verb: "get",
+            resource: "persistentvolumeclaims",
+        };
+        let found = self.ask(asked, async || api.get_opt(&claim.name).await).await?;
+        Ok(found.map(claim_view))
+    }
+}
+
+fn claim_view(claim: PersistentVolumeClaim) -> VolumeClaim {
+    let meta = claim.metadata;
+    let mut owners = meta.owner_references.unwrap_or_default().into_iter();
+    VolumeClaim {
+        uid: meta.uid.unwrap_or_default(),
+        owner: owners
+            .find(|owner| owner.controller == Some(true))
+            .map(|owner| Owner {
+                kind: owner.kind,
+                name: owner.name,
+            }),
+        role: meta
+            .labels
+            .and_then(|mut labels| labels.remove(names::ROLE_LABEL)),
     }
 }
 

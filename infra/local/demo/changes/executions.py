@@ -11,7 +11,7 @@ from typing import Any
 from ..events import Event, Lane, Source, Tone
 
 _WAITS = ("waiting",)
-_TROUBLE = ("expired", "unfit", "incomplete", "unknown")
+_TROUBLE = ("expired", "unfit", "incomplete", "lost", "unknown")
 
 
 @dataclass(frozen=True)

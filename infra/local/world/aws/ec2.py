@@ -6,6 +6,7 @@ one takes, its network is the world's own loopback network, and its end is notic
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import threading
 from collections.abc import Callable
@@ -180,6 +181,20 @@ class Ec2:
         """
         instance = self.instance(instance_id)
         self._bus.emit(*warnings.spot_interruption(instance.id, self._zone(instance)))
+        self._timers.after(seconds, lambda: self._reclaim(instance))
+
+    def interrupt_capacity(self, instance_id: str, seconds: float) -> None:
+        """The reservation's owner takes it back: the warning now, with the instant of the end.
+
+        Errors: ApiError InvalidInstanceID.NotFound.
+        """
+        instance = self.instance(instance_id)
+        ends = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)
+        self._bus.emit(
+            *warnings.capacity_interruption(
+                instance.id, self._zone(instance), self._config.account, ends
+            )
+        )
         self._timers.after(seconds, lambda: self._reclaim(instance))
 
     def _reclaim(self, instance: Instance) -> None:

@@ -170,7 +170,7 @@ class AwsEndpoint:
         route = self.admin.route
         route("GET", "health", lambda *_: self.health())
         route("POST", "events", lambda given, _: self.bus.admin(given))
-        route("POST", "warnings/(spot|rebalance|health)", self._warn)
+        route("POST", "warnings/(spot|capacity|rebalance|health|store)", self._warn)
         route("GET", "events", lambda *_: self.bus.faults.view())
         route("POST", "lambda/([^/]+)/kill-next", self._kill_next)
         route("POST", "eks", self._set_cluster)
@@ -196,21 +196,26 @@ class AwsEndpoint:
 
     def _warn(self, given: dict[str, Any], found: Any) -> dict[str, Any]:
         ids = list(given["instanceIds"])
-        if found.group(1) == "health":
-            start = dt.datetime.now(dt.UTC) + dt.timedelta(days=float(given.get("inDays", 14)))
+        kind = found.group(1)
+        if kind in ("health", "store"):
+            affected = [self.ec2.instance(i).id for i in ids]
+            place = (self.config.account, self.config.region)
+            now = dt.datetime.now(dt.UTC)
+        if kind == "health":
+            start = now + dt.timedelta(days=float(given.get("inDays", 14)))
             code = given.get("code", warnings.RETIREMENT)
-            change = [self.ec2.instance(i).id for i in ids]
-            self.bus.emit(
-                *warnings.scheduled_change(
-                    change, code, start, self.config.account, self.config.region
-                )
-            )
-        for instance_id in ids if found.group(1) != "health" else []:
-            if found.group(1) == "spot":
-                seconds = float(given.get("afterSeconds", warnings.SPOT_SECONDS))
-                self.ec2.interrupt(instance_id, seconds)
-            else:
-                self.ec2.recommend_rebalance(instance_id)
+            self.bus.emit(*warnings.scheduled_change(affected, code, start, *place))
+        elif kind == "store":
+            self.bus.emit(*warnings.degraded_store(affected, now, *place))
+        else:
+            seconds = float(given.get("afterSeconds", warnings.SPOT_SECONDS))
+            for instance_id in ids:
+                if kind == "spot":
+                    self.ec2.interrupt(instance_id, seconds)
+                elif kind == "capacity":
+                    self.ec2.interrupt_capacity(instance_id, seconds)
+                else:
+                    self.ec2.recommend_rebalance(instance_id)
         return {"warned": ids}
 
     def _set_cluster(self, given: dict[str, Any], _: Any) -> dict[str, Any]:

@@ -52,7 +52,7 @@ pub(super) fn fit<T>(items: &mut Vec<T>, mut room: usize, size: impl Fn(&T) -> u
     });
 }
 
-/// A number that stands for a path: FNV-1a, 48 bits of it, as JSONata knows no integers beyond 2^53.
+/// A number that stands for a path: FNV-1a, 48 bits of it, as `JSONata` knows no integers beyond 2^53.
 #[must_use]
 pub(super) fn mark(path: &str) -> u64 {
     let hash = path.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {

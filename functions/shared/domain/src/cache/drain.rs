@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::carried::{fit, json_bytes, mark, shortened};
-use super::{Flow, Found, Hurry, Losses, PageSize, Waiting, WorkerFilePage, WorkerLoad};
+use super::{Flow, Found, Hurry, LastLook, Losses, PageSize, Waiting, WorkerFilePage, WorkerLoad};
 
 /// So many passes in a row must find nothing before the worker is taken out of service.
 pub const CLEAN_PASSES: u32 = 2;
@@ -31,7 +31,7 @@ const ENTRY_BYTES: usize = 160;
 const MOST_GIVEN_WAY: usize = 512;
 /// So many calls follow one another at once while something is being saved; an execution holds 25,000 events, a round of
 /// this branch of a drain makes 16, and the branch beside it needs a third of them in two days.
-const MOST_EAGER_CALLS: u32 = 380;
+const MOST_EAGER_CALLS: u32 = 300;
 /// So many paths are named in an answer; all are counted.
 pub const MOST_NAMED: usize = 20;
 
@@ -177,6 +177,8 @@ pub struct Progress {
     pub saving_since: Option<Timestamp>,
     /// When the last one was seen to be safe.
     pub saved_at: Option<Timestamp>,
+    /// What the last look through all files found.
+    pub last_look: LastLook,
     /// For a plan: what was found so far.
     pub found: Option<Found>,
     /// How much is asked for at a time.
@@ -293,14 +295,18 @@ impl Progress {
 
     /// Leaves out what has no room in the data of an execution.
     pub fn lighten(&mut self) {
-        let entry = |path: &str| json_bytes(path) + ENTRY_BYTES;
-        fit(&mut self.pending, MOST_PENDING_BYTES, |pending| {
-            entry(&pending.path)
-        });
+        lighten(&mut self.pending);
         fit(&mut self.waiting, MOST_WAITING_BYTES, |waiting| {
-            entry(&waiting.path)
+            json_bytes(&waiting.path) + ENTRY_BYTES
         });
     }
+}
+
+/// Leaves out those that have no room in the data of an execution.
+pub fn lighten(pending: &mut Vec<Pending>) {
+    fit(pending, MOST_PENDING_BYTES, |pending| {
+        json_bytes(&pending.path) + ENTRY_BYTES
+    });
 }
 
 /// The wait for the clients of a worker that is out of service.

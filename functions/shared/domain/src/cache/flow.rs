@@ -152,12 +152,11 @@ impl Flow {
     /// under way: to begin one of them anew costs more then.
     fn patience(&self, pending: &[Pending]) -> SignedDuration {
         let bytes = under_way(pending);
-        let writing = match self.byte_rate {
-            Some(rate) => bytes.saturating_mul(2) / rate.max(1),
-            None => {
-                let few = (FIRST_FILES / pending.len().max(1)).max(1) as u64;
-                (bytes / UNSEEN_BYTES_PER_SECOND).min(LONGEST_UNSEEN_SECONDS) * few
-            }
+        let writing = if let Some(rate) = self.byte_rate {
+            bytes.saturating_mul(2) / rate.max(1)
+        } else {
+            let few = (FIRST_FILES / pending.len().max(1)).max(1) as u64;
+            (bytes / UNSEEN_BYTES_PER_SECOND).min(LONGEST_UNSEEN_SECONDS) * few
         };
         let writing = i64::try_from(writing).unwrap_or(i64::MAX / 4).min(i64::MAX / 4);
         let first = QUIET + SignedDuration::from_secs(writing);

@@ -14,7 +14,9 @@ mod unsaved;
 
 pub use carried::{MOST_PATH_BYTES, json_bytes, shortened};
 pub use copying::{Directory, Room, TargetClaim, claim_target, to_free};
-pub use drain::{CLEAN_PASSES, Idle, IdleWait, MOST_NAMED, MOST_PENDING, Pass, Pending, Progress, Totals};
+pub use drain::{
+    CLEAN_PASSES, Idle, IdleWait, MOST_NAMED, MOST_PENDING, Pass, Pending, Progress, Totals, lighten,
+};
 pub(crate) use file::broken;
 pub use file::{Block, Broken, FileState, HeldBlock, Holder, Need, Stores, Verdict, judge};
 pub use flow::{Flow, overtaken, probe};
@@ -23,7 +25,7 @@ pub use losses::{Loss, Losses, MOST_LOSSES_BYTES};
 pub use order::{Hurry, MOST_CARRIED, MOST_WAITING, Waiting, last_moment, last_turn, near, next_turn, prune};
 pub use page::PageSize;
 pub use sighting::{Phase, SeenWorker, Sighting, next_phase, proven_empty, several_live};
-pub use unsaved::{MOST_LISTED_BYTES, Unsaved};
+pub use unsaved::{LastLook, MOST_LISTED_BYTES, Unsaved};
 
 use serde::{Deserialize, Serialize};
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::cordon::MARKS;
 use crate::drift::SeenNode;
 use crate::names;
 use crate::node::NodeChange;
@@ -13,13 +14,6 @@ const LABELS: [&str; 4] = [
     names::DISK_LAYOUT_LABEL,
     names::WORKER_LABEL,
 ];
-const ANNOTATIONS: [&str; 4] = [
-    names::DRAIN_SINCE_ANNOTATION,
-    names::DECOMMISSIONED_AT_ANNOTATION,
-    names::TAKES_COPIES_ANNOTATION,
-    names::EXECUTION_ANNOTATION,
-];
-
 /// What is to be taken off a node; none where there is nothing, or where it is neither of an instance of our groups nor
 /// labelled by us. A cordon stays: whoever had the node drained may rely on it.
 #[must_use]
@@ -35,7 +29,7 @@ pub fn release(seen: &SeenNode, members: &BTreeSet<&str>) -> Option<NodeChange> 
     };
     let labels = LABELS.into_iter().filter(|name| node.labels.contains_key(*name));
     change.labels = labels.map(|name| (name, None)).collect();
-    let annotations = ANNOTATIONS.into_iter();
+    let annotations = MARKS.into_iter().chain([names::TAKES_COPIES_ANNOTATION]);
     let annotations = annotations.filter(|name| node.annotations.contains_key(*name));
     change.annotations = annotations.map(|name| (name, None)).collect();
     change.release_scale_down(node);

@@ -3,6 +3,7 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::kind::Kind;
+use super::start::Start;
 use crate::cache::Worker;
 use crate::node::{ClaimRef, Node, NodeChange, Volume};
 use crate::ports::GroupHook;
@@ -35,6 +36,15 @@ pub enum About {
         /// The instance.
         instance: String,
     },
+    /// An instance that waits for a hook of ours, or was retained.
+    Waiting {
+        /// Its group.
+        group: String,
+        /// The instance.
+        instance: String,
+        /// After how long without a heartbeat the hook runs out, where the group has it.
+        heartbeat_seconds: Option<u32>,
+    },
     /// Something that a node has left behind.
     Remains,
     /// A setting of a group, the account or the cluster: no node is touched.
@@ -45,12 +55,7 @@ pub enum About {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Repair {
     /// An execution of node-join or node-drain.
-    Execution {
-        /// Which.
-        direction: Direction,
-        /// For which instance.
-        instance: String,
-    },
+    Execution(Start),
     /// A small change of a node; none where what it was decided on is no longer so ([`super::changed_since`]).
     ChangeNode {
         /// The node as it was seen.
@@ -83,25 +88,27 @@ pub enum Repair {
     Apply(Box<serde_json::Value>),
     /// Nothing of ours sets it right; says who or what does.
     Nothing(String),
+    /// There is nothing to set right: it is told once, as somebody may want to know of it. Says why.
+    Unneeded(String),
 }
 
 impl Repair {
     /// Whether there is one.
     #[must_use]
     pub const fn is_possible(&self) -> bool {
-        !matches!(self, Self::Nothing(_))
+        !matches!(self, Self::Nothing(_) | Self::Unneeded(_))
     }
 }
 
 impl fmt::Display for Repair {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Execution { direction, instance } => {
-                let machine = match direction {
+            Self::Execution(start) => {
+                let machine = match start.direction {
                     Direction::Join => "node-join",
                     Direction::Drain => "node-drain",
                 };
-                write!(formatter, "{machine} for {instance}")
+                write!(formatter, "{machine} for {}", start.instance)
             }
             Self::ChangeNode { node, words, .. } => write!(formatter, "{words} node {}", node.name),
             Self::DeleteOrphan(volume) | Self::DeleteReleased(volume) => {
@@ -120,7 +127,7 @@ impl fmt::Display for Repair {
                 object["kind"].as_str().unwrap_or_default(),
                 object["metadata"]["name"].as_str().unwrap_or_default()
             ),
-            Self::Nothing(why) => formatter.write_str(why),
+            Self::Nothing(why) | Self::Unneeded(why) => formatter.write_str(why),
         }
     }
 }

@@ -8,7 +8,8 @@ use super::finding::{About, Finding, Repair};
 use super::kind::Kind;
 use super::manifests::Manifests;
 use super::snapshot::{
-    Executions, Group, Member, Rule, Rules, SeenClaim, SeenNode, SeenPod, SeenVolume, Snapshot, Workers,
+    Executions, Group, Member, OwnerPod, Rule, Rules, SeenClaim, SeenNode, SeenPod, SeenVolume, Snapshot,
+    Workers,
 };
 use crate::cache::{Worker, WorkerState};
 use crate::disks::{Disk, expected_cache_bytes};
@@ -72,8 +73,8 @@ pub(super) fn hook(direction: Direction) -> GroupHook {
     GroupHook {
         name: name.to_owned(),
         transition: direction.transition().to_owned(),
-        heartbeat_seconds: 300,
-        global_seconds: 30_000,
+        heartbeat_seconds: 1_800,
+        global_seconds: 172_800,
         default_result: default_result.to_owned(),
     }
 }
@@ -161,9 +162,15 @@ pub(super) fn as_it_should_be() -> Snapshot {
             volume: Some("local-pv-1".to_owned()),
             created_at: Some(at(0)),
             deleting: false,
+            worker: true,
+            owner_pod: Some(OwnerPod {
+                name: "alluxio-worker-x".to_owned(),
+                uid: "pod-uid".to_owned(),
+            }),
         }]),
         pods: Ok(vec![SeenPod {
             name: "alluxio-worker-x".to_owned(),
+            uid: "pod-uid".to_owned(),
             node: Some("ip-10-0-0-7".to_owned()),
             worker: true,
             deleting: false,

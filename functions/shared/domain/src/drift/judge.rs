@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 use super::finding::Finding;
 use super::kind::Kind;
 use super::nodes::Nodes;
 use super::running::Busy;
 use super::snapshot::Snapshot;
 use super::{instances, settings, storage, view, workers};
+use crate::resolve::Direction;
 
 /// What is configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +21,16 @@ pub struct Scope {
     pub drain_hook: String,
     /// Where the workers run.
     pub namespace: String,
+}
+
+impl Scope {
+    /// The name of our hook about that transition.
+    pub(super) fn hook(&self, direction: Direction) -> &str {
+        match direction {
+            Direction::Join => &self.join_hook,
+            Direction::Drain => &self.drain_hook,
+        }
+    }
 }
 
 /// What was found, and what could not be judged.
@@ -108,8 +121,9 @@ const fn needs(kind: Kind) -> &'static [Part] {
     use Part::{Claims, Executions, Groups, Manifests, Nodes, Pods, Rules, Volumes, Workers};
     match kind {
         Kind::DrainStalled | Kind::InstanceRetained | Kind::JoinStalled => &[Groups, Executions],
-        Kind::DrainUncordoned | Kind::DisksMislabelled => &[Groups, Nodes, Executions],
-        Kind::CordonOrphaned | Kind::WorkerRevived | Kind::WorkerShort => {
+        Kind::DrainUncordoned => &[Groups, Nodes, Executions],
+        Kind::DisksMislabelled => &[Groups, Nodes, Executions, Pods],
+        Kind::CordonOrphaned | Kind::DrainedInService | Kind::WorkerRevived | Kind::WorkerShort => {
             &[Groups, Nodes, Executions, Workers]
         }
         Kind::NodeIncomplete => &[Groups, Nodes, Executions, Volumes, Pods],
@@ -127,7 +141,7 @@ const fn needs(kind: Kind) -> &'static [Part] {
 
 /// Finds what differs.
 #[must_use]
-pub fn judge(snapshot: &Snapshot, scope: &Scope) -> Judgement {
+pub fn judge(snapshot: &Snapshot, scope: &Scope, now: Timestamp) -> Judgement {
     let mut judgement = Judgement::default();
     for part in Part::ALL {
         if let Some(why) = part.unseen(snapshot) {
@@ -145,7 +159,7 @@ pub fn judge(snapshot: &Snapshot, scope: &Scope) -> Judgement {
         Err(_) => Busy::default(),
     };
     let instances = view::instances(snapshot);
-    let by_node = Nodes::new(snapshot, &busy);
+    let by_node = Nodes::new(snapshot, &busy, now);
     for kind in Kind::ALL.iter().copied() {
         if needs(kind).iter().any(|part| part.unseen(snapshot).is_some()) {
             continue;
@@ -156,10 +170,11 @@ pub fn judge(snapshot: &Snapshot, scope: &Scope) -> Judgement {
         let claims = snapshot.claims.as_deref().unwrap_or_default();
         judgement.findings.extend(match kind {
             Kind::DrainStalled | Kind::InstanceRetained | Kind::JoinStalled => {
-                instances::find(kind, &instances, &busy)
+                instances::find(kind, &instances, &busy, scope)
             }
             Kind::DrainUncordoned
             | Kind::CordonOrphaned
+            | Kind::DrainedInService
             | Kind::WorkerRevived
             | Kind::DisksMislabelled
             | Kind::NodeIncomplete
@@ -171,7 +186,7 @@ pub fn judge(snapshot: &Snapshot, scope: &Scope) -> Judgement {
                 .flat_map(|workers| workers::find(workers, nodes))
                 .collect(),
             Kind::VolumeOrphaned => storage::orphaned(groups, nodes, volumes, claims, &scope.namespace),
-            Kind::VolumeReleased => storage::released(&instances, &busy, volumes, claims),
+            Kind::VolumeReleased => storage::released(&instances, &busy, volumes, claims, &scope.namespace),
             Kind::ClaimOrphaned => storage::unclaimed(claims, snapshot.pods.as_deref().unwrap_or_default()),
             Kind::HookDrifted => settings::hooks(groups, &scope.join_hook, &scope.drain_hook),
             Kind::RetentionDrifted => settings::retention(groups),

@@ -24,7 +24,7 @@ macro_rules! kinds {
 kinds! {
     /// An instance waits in `Terminating:Wait`, and nothing drains it.
     DrainStalled = "drain-stalled",
-    /// An instance was kept because its drain failed, and nothing goes on with it.
+    /// An instance was retained because its drain failed, and nothing goes on with it.
     InstanceRetained = "instance-retained",
     /// A worker is in service again although its node drains.
     WorkerRevived = "worker-revived",
@@ -32,6 +32,8 @@ kinds! {
     DrainUncordoned = "drain-uncordoned",
     /// A node is cordoned for a drain that does not go on.
     CordonOrphaned = "cordon-orphaned",
+    /// A node was drained to the end, and its instance is still in service.
+    DrainedInService = "drained-in-service",
     /// An instance waits in `Pending:Wait`, and nothing lets it join.
     JoinStalled = "join-stalled",
     /// A node says that it has disks that its instance type has not.
@@ -69,6 +71,16 @@ impl Kind {
         Self::ALL.iter().copied().find(|kind| kind.as_str() == name)
     }
 
+    /// Whether it is about instances that wait already, and serve nothing: to see to one takes no capacity from its group,
+    /// and a hook runs out meanwhile.
+    #[must_use]
+    pub const fn waits_already(self) -> bool {
+        matches!(
+            self,
+            Self::DrainStalled | Self::InstanceRetained | Self::JoinStalled
+        )
+    }
+
     /// Whether it happened once: it is told in one check and not carried to the next.
     #[must_use]
     pub const fn is_event(self) -> bool {
@@ -92,6 +104,6 @@ mod tests {
             assert_eq!(Kind::parse(kind.as_str()), Some(*kind));
         }
         assert_eq!(Kind::parse("join-stall"), None);
-        assert_eq!(Kind::ALL.len(), 19);
+        assert_eq!(Kind::ALL.len(), 20);
     }
 }

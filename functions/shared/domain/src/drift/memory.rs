@@ -1,10 +1,11 @@
 //! What was found before: the same drift is told once and then counted.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::choose::Looks;
 use super::finding::Finding;
 use super::judge::Judgement;
 use super::kind::Kind;
@@ -20,6 +21,9 @@ pub struct Memory {
     pub checked_at: Option<Timestamp>,
     /// What it found, or had found before and could not judge again.
     pub known: Vec<Known>,
+    /// The kinds that it could not judge.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub not_judged: BTreeSet<String>,
 }
 
 /// A finding that is known.
@@ -104,8 +108,25 @@ impl Memory {
         let memory = Self {
             checked_at: Some(now),
             known: next,
+            not_judged: Kind::ALL
+                .iter()
+                .filter(|kind| !judgement.judged.contains(kind))
+                .map(|kind| kind.as_str().to_owned())
+                .collect(),
         };
         (told, memory)
+    }
+
+    /// When this check looks, and when the last one did that could judge the instances that wait.
+    #[must_use]
+    pub fn looks(&self, now: Timestamp) -> Looks {
+        let blind = Kind::ALL
+            .iter()
+            .any(|kind| kind.waits_already() && self.not_judged.contains(kind.as_str()));
+        Looks {
+            before: self.checked_at.filter(|_| !blind),
+            now,
+        }
     }
 }
 

@@ -2,12 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use jiff::Timestamp;
+
 use super::finding::{Finding, Repair};
 use super::kind::Kind;
 use super::running::Busy;
 use super::snapshot::{SeenNode, SeenPod, Snapshot};
+use super::start::Start;
 use super::view::{self, Instance};
 use crate::cache::{Worker, WorkerState};
+use crate::claim::Claim;
+use crate::cordon::{cordoned_before, undo};
 use crate::disks::{Disk, DiskLayout, expected_cache_bytes, fast_disk_node};
 use crate::join::{VolumesSeen, volumes_seen};
 use crate::names;
@@ -16,12 +21,6 @@ use crate::resolve::Direction;
 
 /// A worker that was not heard for longer is not counted as in service; the master expects one heartbeat a second.
 const FRESH_CONTACT_SECONDS: u64 = 60;
-/// What a drain writes on a node, beside what keeps Cluster Autoscaler away.
-const MARKS: [&str; 3] = [
-    names::DRAIN_SINCE_ANNOTATION,
-    names::DECOMMISSIONED_AT_ANNOTATION,
-    names::EXECUTION_ANNOTATION,
-];
 /// What says that a node has disks.
 const DISK_LABELS: [&str; 3] = [
     names::FAST_DISK_LABEL,
@@ -29,21 +28,26 @@ const DISK_LABELS: [&str; 3] = [
     names::WORKER_LABEL,
 ];
 
+/// Each runs a worker on the node, the one with its cache on disks, the other in memory.
+const LEVERS: [&str; 2] = [names::WORKER_LABEL, names::MEMORY_WORKER_LABEL];
+
 /// What is judged together, for each node once.
 pub(super) struct Nodes<'a> {
     snapshot: &'a Snapshot,
     busy: &'a Busy,
+    now: Timestamp,
     volumes: HashMap<&'a str, Vec<&'a Volume>>,
     pods: HashMap<&'a str, &'a SeenPod>,
     workers: HashMap<&'a str, &'a Worker>,
 }
 
 impl<'a> Nodes<'a> {
-    pub(super) fn new(snapshot: &'a Snapshot, busy: &'a Busy) -> Self {
+    pub(super) fn new(snapshot: &'a Snapshot, busy: &'a Busy, now: Timestamp) -> Self {
         let pods = snapshot.pods.iter().flatten();
         Self {
             snapshot,
             busy,
+            now,
             volumes: view::volumes(snapshot),
             pods: pods
                 .filter(|pod| pod.worker && !pod.deleting)
@@ -58,6 +62,7 @@ impl<'a> Nodes<'a> {
             (Kind::NodeIncomplete, node) => self.incomplete(instance, node),
             (Kind::DrainUncordoned, Some(node)) => self.uncordoned(instance, node),
             (Kind::CordonOrphaned, Some(node)) => self.cordoned(instance, node),
+            (Kind::DrainedInService, Some(node)) => self.drained(instance, node),
             (Kind::WorkerRevived, Some(node)) => self.revived(instance, node),
             (Kind::DisksMislabelled, Some(node)) => self.mislabelled(instance, node),
             (Kind::WorkerShort, Some(node)) => self.short(instance, node),
@@ -92,7 +97,8 @@ impl<'a> Nodes<'a> {
             return None;
         }
         let drains = self.busy.drains(instance.id())?;
-        let leaving = instance.member.lifecycle_state.starts_with("Terminating");
+        let state = &instance.member.lifecycle_state;
+        let leaving = state.starts_with("Terminating") || state.starts_with("Warmed:Terminating");
         let seen = format!(
             "node {} is being drained since {since} and takes pods",
             node.node.name
@@ -105,18 +111,14 @@ impl<'a> Nodes<'a> {
             (seen, change, "cordon")
         } else {
             let seen = format!("{seen}, and no drain goes on: the mark keeps every join away");
-            (seen, unmark(&node.node), "take the mark of the drain off")
+            (seen, undo(&node.node), "take the mark of the drain off")
         };
         Some(instance.finding(Kind::DrainUncordoned, seen, changes(node, change, words)))
     }
 
     fn cordoned(&self, instance: &Instance<'_>, node: &SeenNode) -> Option<Finding> {
         let since = node.node.draining_since()?;
-        // Without the lever its drain came to its end, and the instance was to be kept.
-        if !node.node.unschedulable
-            || !self.settled(instance)
-            || !node.node.labels.contains_key(names::WORKER_LABEL)
-        {
+        if !node.node.unschedulable || !self.settled(instance) || self.worker_is_gone(node) {
             return None;
         }
         let decommissioned = node.node.decommissioned_at().is_some();
@@ -129,23 +131,76 @@ impl<'a> Nodes<'a> {
             node.node.name
         );
         let (seen, repair) = if self.in_service(node) {
-            let change = NodeChange {
-                uncordon: true,
-                ..unmark(&node.node)
+            let (seen, words) = if cordoned_before(&node.node) {
+                (
+                    format!("{seen}; its worker is in service, and it was cordoned before the drain"),
+                    "take the mark of the drain off, leave the cordon on",
+                )
+            } else {
+                (format!("{seen}; its worker is in service"), "uncordon")
             };
-            (
-                format!("{seen}; its worker is in service"),
-                changes(node, change, "uncordon"),
-            )
+            (seen, changes(node, undo(&node.node), words))
         } else {
             (
                 format!("{seen}; its worker is out of service already"),
-                execution(Direction::Drain, instance),
+                drain(instance, node),
             )
         };
         let mut finding = instance.finding(Kind::CordonOrphaned, seen, repair);
         finding.since = Some(since);
         Some(finding)
+    }
+
+    /// Whether a drain has come to its end: the label that ran the worker is off the node, and Alluxio does not have the
+    /// worker in service.
+    fn worker_is_gone(&self, node: &SeenNode) -> bool {
+        let runs = LEVERS.iter().any(|lever| node.node.labels.contains_key(*lever));
+        !runs && !self.in_service(node)
+    }
+
+    /// A drained node whose instance is still in service serves nobody. Its claim says what was to become of the instance.
+    fn drained(&self, instance: &Instance<'_>, node: &SeenNode) -> Option<Finding> {
+        const LEFT_ALONE: &str = "the instance is left in service";
+        let since = node.node.draining_since()?;
+        if !node.node.unschedulable || !self.settled(instance) || !self.worker_is_gone(node) {
+            return None;
+        }
+        let claim = Claim::on(&node.node).filter(|claim| claim.direction == Direction::Drain);
+        let (what, repair) = match claim {
+            None => (
+                "nothing on the node says whether it was to be ended",
+                Repair::Nothing(
+                    "end the instance, or take the annotation tidegate.dev/drain-since and the cordon off: then it joins again"
+                        .into(),
+                ),
+            ),
+            // Its hook was completed, and it is back: it went into the warm pool and came out of it.
+            Some(claim) if claim.hook.is_some() => (
+                "it has come back out of its group's warm pool",
+                changes(node, undo(&node.node), "take the mark of the earlier drain off"),
+            ),
+            Some(claim) if claim.keeps_instance() => (
+                "a person asked to keep it (\"terminate\": false)",
+                Repair::Unneeded(format!(
+                    "{LEFT_ALONE}; node-drain with {{\"instanceId\": \"{}\", \"terminate\": true}} ends it",
+                    instance.id()
+                )),
+            ),
+            Some(claim) if claim.reclaimed && self.now < claim.deadline => return None,
+            Some(claim) if claim.terminate || claim.reclaimed => {
+                ("it was to be ended", drain(instance, node))
+            }
+            Some(_) => (
+                "its drain was not to end it",
+                Repair::Unneeded(LEFT_ALONE.to_owned()),
+            ),
+        };
+        let seen = format!(
+            "node {} is drained since {since}, instance {} is still in service, and {what}",
+            node.node.name,
+            instance.id()
+        );
+        Some(instance.finding(Kind::DrainedInService, seen, repair))
     }
 
     fn revived(&self, instance: &Instance<'_>, node: &SeenNode) -> Option<Finding> {
@@ -158,7 +213,7 @@ impl<'a> Nodes<'a> {
             "the worker of node {} was decommissioned at {at} and is in service again, and no drain goes on",
             node.node.name
         );
-        Some(instance.finding(Kind::WorkerRevived, seen, execution(Direction::Drain, instance)))
+        Some(instance.finding(Kind::WorkerRevived, seen, drain(instance, node)))
     }
 
     fn mislabelled(&self, instance: &Instance<'_>, node: &SeenNode) -> Option<Finding> {
@@ -182,7 +237,7 @@ impl<'a> Nodes<'a> {
             .iter()
             .map(|(label, value)| format!("{label}={value}"))
             .collect();
-        let seen = format!(
+        let mut seen = format!(
             "node {} says {}; its type {} has {}",
             node.node.name,
             words.join(", "),
@@ -200,10 +255,24 @@ impl<'a> Nodes<'a> {
                 ..NodeChange::default()
             };
             changes(node, change, "take the labels of disks off")
+        } else if let Some(pod) = self.worker_of_another_layout(node, &layout) {
+            // A join would change the label that runs this worker: its pod would go, and with it the volumes of its cache.
+            seen = format!("{seen}; worker {pod} runs with the other layout, and its cache goes with it");
+            drain(instance, node)
         } else {
-            execution(Direction::Join, instance)
+            join(instance)
         };
         Some(instance.finding(Kind::DisksMislabelled, seen, repair))
+    }
+
+    /// The pod of a worker that runs because the node's label names another layout than that of its disks.
+    fn worker_of_another_layout(&self, node: &SeenNode, layout: &DiskLayout) -> Option<&'a str> {
+        node.node
+            .labels
+            .get(names::WORKER_LABEL)
+            .filter(|label| *label != layout.as_str())?;
+        let pod = self.pods.get(node.node.name.as_str())?;
+        Some(pod.name.as_str())
     }
 
     fn incomplete(&self, instance: &Instance<'_>, node: Option<&SeenNode>) -> Option<Finding> {
@@ -229,7 +298,7 @@ impl<'a> Nodes<'a> {
             return None;
         }
         let seen = format!("node {}: {}", node.node.name, missing.join(", "));
-        let mut finding = instance.finding(Kind::NodeIncomplete, seen, execution(Direction::Join, instance));
+        let mut finding = instance.finding(Kind::NodeIncomplete, seen, join(instance));
         // The taint goes last: while it is there the node has never been complete.
         finding.since = node.ready_since.filter(|_| node.node.startup_taint);
         Some(finding)
@@ -291,7 +360,7 @@ impl<'a> Nodes<'a> {
             None => return None,
         };
         let seen = format!("worker {} of node {} {what}", worker.host, node.node.name);
-        Some(instance.finding(Kind::WorkerShort, seen, execution(Direction::Drain, instance)))
+        Some(instance.finding(Kind::WorkerShort, seen, drain(instance, node)))
     }
 
     fn unseen(&self, instance: &Instance<'_>, node: &SeenNode) -> Option<Finding> {
@@ -320,7 +389,7 @@ impl<'a> Nodes<'a> {
             "pod {} of node {} is {ready}, and {what}",
             pod.name, node.node.name
         );
-        Some(instance.finding(Kind::WorkerUnseen, seen, execution(Direction::Join, instance)))
+        Some(instance.finding(Kind::WorkerUnseen, seen, join(instance)))
     }
 }
 
@@ -349,15 +418,6 @@ fn expected<'a>(label: &str, layout: &'a DiskLayout, one_array: bool) -> &'a str
     }
 }
 
-fn unmark(node: &Node) -> NodeChange {
-    let mut change = NodeChange {
-        annotations: MARKS.into_iter().map(|mark| (mark, None)).collect(),
-        ..NodeChange::default()
-    };
-    change.release_scale_down(node);
-    change
-}
-
 fn changes(node: &SeenNode, change: NodeChange, words: &'static str) -> Repair {
     Repair::ChangeNode {
         node: Box::new(node.node.clone()),
@@ -366,9 +426,14 @@ fn changes(node: &SeenNode, change: NodeChange, words: &'static str) -> Repair {
     }
 }
 
-fn execution(direction: Direction, instance: &Instance<'_>) -> Repair {
-    Repair::Execution {
-        direction,
-        instance: instance.id().to_owned(),
-    }
+fn join(instance: &Instance<'_>) -> Repair {
+    Repair::Execution(Start::of(Direction::Join, instance.id()))
+}
+
+/// A drain that ends the instance, unless a person asked an earlier drain of the node to keep it.
+fn drain(instance: &Instance<'_>, node: &SeenNode) -> Repair {
+    Repair::Execution(Start {
+        keeps_instance: Claim::on(&node.node).is_some_and(|claim| claim.keeps_instance()),
+        ..Start::of(Direction::Drain, instance.id())
+    })
 }

@@ -11,6 +11,7 @@ use super::memory::Memory;
 use super::snapshot::{
     FailedExecution, Group, RunningExecution, SeenClaim, SeenNode, SeenPod, SeenVolume, Subjects, Workers,
 };
+use super::start::WaitingHook;
 use crate::cache::Worker;
 use crate::error::Result;
 use crate::ports::{Changed, GroupHook};
@@ -42,6 +43,13 @@ pub trait GroupsView {
     async fn put_hook(&self, group: &str, hook: &GroupHook) -> Result<()>;
     /// Has a group keep instances whose terminate hook is abandoned.
     async fn retain(&self, group: &str) -> Result<()>;
+}
+
+/// The lifecycle actions of Auto Scaling.
+pub trait LifecycleActions {
+    /// Whether a hook waits for an instance. Where it does its clock begins anew, as for any heartbeat: Auto Scaling tells it
+    /// in no other way.
+    async fn waits(&self, hook: &WaitingHook, instance: &str) -> Result<bool>;
 }
 
 /// The Alluxio master.

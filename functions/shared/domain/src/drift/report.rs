@@ -49,6 +49,8 @@ pub enum Talk {
     Left(String),
     /// It was tried: what came of it.
     Failed(String),
+    /// There is nothing to set right: why.
+    Unneeded(String),
 }
 
 impl From<Choice> for Talk {
@@ -56,6 +58,7 @@ impl From<Choice> for Talk {
         match choice {
             Choice::Repair => Self::Failed("no time was left in this check".into()),
             Choice::Not(why) => Self::Left(why),
+            Choice::Unneeded(why) => Self::Unneeded(why),
         }
     }
 }
@@ -82,6 +85,8 @@ pub struct Report {
     pub new: Vec<Row>,
     /// What differs, the most urgent first.
     pub findings: Vec<Row>,
+    /// What looks as if it differed, and is as it should be.
+    pub notes: Vec<Row>,
     /// The same to read.
     pub table: String,
 }
@@ -92,13 +97,18 @@ impl Report {
     pub fn of(plan: bool, told: &[Told], talks: &[Talk], unseen: &[Unseen], now: Timestamp) -> Self {
         let mut report = Self {
             plan,
-            found: told.len(),
             unseen: unseen.iter().map(blind).collect(),
             ..Self::default()
         };
         let mut rows = Vec::with_capacity(told.len());
+        let mut notes = Vec::new();
         for (told, talk) in told.iter().zip(talks) {
             let kind = told.finding.kind;
+            if let Talk::Unneeded(why) = talk {
+                notes.push((kind, told.is_new(), row(told, why)));
+                continue;
+            }
+            report.found += 1;
             *report.counts.entry(kind.as_str()).or_default() += 1;
             let done = match talk {
                 Talk::Done(how) => {
@@ -109,7 +119,7 @@ impl Report {
                     report.failed += 1;
                     what
                 }
-                Talk::Left(why) => why,
+                Talk::Left(why) | Talk::Unneeded(why) => why,
             };
             if !kind.is_event() && told.age_seconds(now) > STAYS_SECONDS && !matches!(talk, Talk::Done(_)) {
                 report.unrepaired += 1;
@@ -117,9 +127,11 @@ impl Report {
             rows.push((kind, told.is_new(), row(told, done)));
         }
         rows.sort_by(|(a, _, left), (b, _, right)| (a, left.since).cmp(&(b, right.since)));
-        let new = rows.iter().filter(|(_, new, _)| *new);
+        let new = rows.iter().chain(&notes).filter(|(_, new, _)| *new);
         report.new = new.take(MOST_NEW).map(|(_, _, row)| row.clone()).collect();
         report.findings = rows.into_iter().take(MOST_TOLD).map(|(_, _, row)| row).collect();
+        let left = MOST_TOLD - report.findings.len();
+        report.notes = notes.into_iter().take(left).map(|(_, _, row)| row).collect();
         report.table = report.table();
         report
     }
@@ -158,7 +170,7 @@ impl Report {
         let mut table = String::from(
             "| kind | about | since | checks | seen | done |\n| --- | --- | --- | --- | --- | --- |\n",
         );
-        for row in &self.findings {
+        for row in self.findings.iter().chain(&self.notes) {
             let cell = |text: &str| text.replace('|', "/");
             let _ = writeln!(
                 table,
@@ -325,5 +337,21 @@ mod tests {
         let report = report(&[told], &Talk::Done("enabled".into()));
         assert_eq!(report.table.lines().count(), 3, "{}", report.table);
         assert!(report.table.contains("| a/b |"), "{}", report.table);
+    }
+
+    #[test]
+    fn what_needs_no_repair_is_told_once() {
+        let unneeded = Talk::Unneeded("a person keeps it".into());
+        let first = report(&[told(Kind::DrainedInService, "i-1", 9_990, 1)], &unneeded);
+        let later = report(&[told(Kind::DrainedInService, "i-1", 0, 7)], &unneeded);
+        assert_eq!((first.new.len(), later.new.len()), (1, 0));
+        for report in [first, later] {
+            assert_eq!(
+                (report.found, report.unrepaired, report.findings.len()),
+                (0, 0, 0)
+            );
+            assert_eq!(report.notes[0].done, "a person keeps it");
+            assert!(report.table.contains("a person keeps it"), "{}", report.table);
+        }
     }
 }

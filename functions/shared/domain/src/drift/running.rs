@@ -6,6 +6,7 @@ use super::snapshot::{Executions, RunningExecution, SeenNode};
 use crate::names;
 use crate::resolve::Direction;
 use crate::subject::InstanceId;
+use crate::turn::is_ticket;
 
 /// Executions whose input is asked for in one check. `DescribeExecution` allows 10 to 15 calls a second in the long
 /// run, and 250 to 300 at once: <https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>.
@@ -36,7 +37,7 @@ fn claim(node: &SeenNode) -> Option<String> {
 }
 
 /// The instance id in an execution's name, such as `drift-drain-i-0123456789abcdef0-2`.
-pub(super) fn named(name: &str) -> Option<&str> {
+pub(crate) fn named(name: &str) -> Option<&str> {
     name.match_indices("i-").find_map(|(at, _)| {
         let digits = name[at + 2..]
             .find(|c: char| !c.is_ascii_hexdigit())
@@ -67,6 +68,10 @@ impl Busy {
         }
         let mut busy = Self::default();
         for running in &executions.running {
+            // It waits until its group can spare the instance, and works on nothing.
+            if is_ticket(&running.name) {
+                continue;
+            }
             let mut known = false;
             let mut note = |instance: &str| {
                 known = true;
@@ -157,6 +162,14 @@ mod tests {
             busy(running("drift-drain-i-0fedcba9876543210-1"), &[]),
             Some(false)
         );
+    }
+
+    #[test]
+    fn an_execution_that_waits_for_its_turn_works_on_nothing() {
+        let name = format!("turn-1796040000-e-1-{INSTANCE}");
+        assert_eq!(busy(running(&name), &[]), Some(false));
+        let name = format!("leave-1796040000-e-1-{INSTANCE}");
+        assert_eq!(busy(running(&name), &[]), Some(true));
     }
 
     #[test]

@@ -8,8 +8,9 @@ use super::snapshot::{FailedExecution, Group, Rules};
 use crate::ports::GroupHook;
 use crate::resolve::Direction;
 
-/// What a hook is put with: see samples/lifecycle-hooks.
-const HEARTBEAT_SECONDS: u32 = 300;
+/// What a hook is put with: see samples/lifecycle-hooks. An event that is lost is made good by a check, so the hook waits
+/// for several of those: docs/drift.md.
+const HEARTBEAT_SECONDS: u32 = 1_800;
 /// Below that a function that is slow once lets the hook run out.
 const SHORTEST_HEARTBEAT_SECONDS: u32 = 60;
 /// Auto Scaling's own: 100 heartbeats, 48 hours at most.

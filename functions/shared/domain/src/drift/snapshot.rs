@@ -112,6 +112,19 @@ pub struct SeenClaim {
     pub created_at: Option<Timestamp>,
     /// Whether it is being deleted.
     pub deleting: bool,
+    /// Whether it carries the label of the claims in our workers' template.
+    pub worker: bool,
+    /// The pod among its owners: the claim of an ephemeral volume has one.
+    pub owner_pod: Option<OwnerPod>,
+}
+
+/// A pod that owns something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnerPod {
+    /// `name`.
+    pub name: String,
+    /// `uid`.
+    pub uid: String,
 }
 
 /// A pod.
@@ -119,6 +132,8 @@ pub struct SeenClaim {
 pub struct SeenPod {
     /// `metadata.name`.
     pub name: String,
+    /// `metadata.uid`.
+    pub uid: String,
     /// `spec.nodeName`.
     pub node: Option<String>,
     /// Whether it is an Alluxio worker.

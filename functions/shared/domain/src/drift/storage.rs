@@ -14,6 +14,11 @@ use crate::retire::{VolumeFate, volume_fate};
 
 const HOSTNAME_LABEL: &str = "kubernetes.io/hostname";
 const PROVISIONER: &str = "local-volume-provisioner-";
+/// The workers' `DaemonSet` of a layout is named so with the layout behind it, a pod after its `DaemonSet`, and the
+/// claim of an ephemeral volume after pod and volume.
+const WORKER_CLAIM: &str = "alluxio-worker-";
+const NOT_A_WORKERS: &str =
+    "the claim that it was bound to was not a worker's: whoever made that decides what is on it";
 /// Characters of a UID.
 const UID_LENGTH: usize = 36;
 
@@ -35,6 +40,14 @@ pub fn node_of(volume: &Volume) -> (Vec<&str>, Option<&str>) {
     let mut names: Vec<_> = made_on.map(|(name, _)| name).into_iter().collect();
     names.extend(volume.hostname.as_deref().filter(|host| !names.contains(host)));
     (names, made_on.map(|(_, uid)| uid))
+}
+
+/// Whether nobody but a worker has had data on a volume. Of a claim that is gone only the name is left.
+fn was_a_workers(volume: &Volume, namespace: &str) -> bool {
+    volume
+        .claim
+        .as_ref()
+        .is_none_or(|claim| claim.namespace == namespace && claim.name.starts_with(WORKER_CLAIM))
 }
 
 pub(super) fn orphaned(
@@ -81,6 +94,7 @@ pub(super) fn orphaned(
                     "claim {}/{} holds it: it goes when that has gone",
                     claim.namespace, claim.name
                 )),
+                (None, _) if !was_a_workers(volume, namespace) => Repair::Nothing(NOT_A_WORKERS.into()),
                 (None, VolumePhase::Released) if !seen.deletes => Repair::Nothing(
                     "its reclaim policy is Retain: delete it when nobody wants it any more".into(),
                 ),
@@ -109,6 +123,7 @@ pub(super) fn released(
     busy: &Busy,
     volumes: &[SeenVolume],
     claims: &[SeenClaim],
+    namespace: &str,
 ) -> Vec<Finding> {
     let claims: HashSet<_> = claims.iter().map(|seen| seen.claim.uid.as_str()).collect();
     let there: HashMap<_, _> = instances
@@ -134,7 +149,9 @@ pub(super) fn released(
                 "volume {} of node {} is {:?}: its provisioner has not emptied and published it again",
                 volume.name, node.name, volume.phase
             );
-            let repair = if seen.deletes {
+            let repair = if !was_a_workers(volume, namespace) {
+                Repair::Nothing(NOT_A_WORKERS.into())
+            } else if seen.deletes {
                 Repair::DeleteReleased(volume.clone())
             } else {
                 Repair::Nothing("its reclaim policy is Retain: a person decides what is on it".into())
@@ -147,21 +164,26 @@ pub(super) fn released(
         .collect()
 }
 
+/// Claims that outlived the worker's pod that they were made for. Kubernetes' garbage collector deletes those. Any other
+/// claim is somebody else's, whether or not a pod mounts it: a `StatefulSet` that is scaled to nothing wants its data.
 pub(super) fn unclaimed(claims: &[SeenClaim], pods: &[SeenPod]) -> Vec<Finding> {
     let mounted: HashSet<_> = pods.iter().flat_map(|pod| &pod.claims).collect();
+    let there: HashSet<_> = pods.iter().map(|pod| pod.uid.as_str()).collect();
     claims
         .iter()
-        .filter(|seen| seen.storage_class == names::FAST_DISKS_CLASS && !seen.deleting)
+        .filter(|seen| seen.storage_class == names::FAST_DISKS_CLASS && !seen.deleting && seen.worker)
         .filter(|seen| !mounted.contains(&seen.claim.name))
-        .map(|seen| {
+        .filter_map(|seen| Some((seen, seen.owner_pod.as_ref()?)))
+        .filter(|(_, pod)| !there.contains(pod.uid.as_str()))
+        .map(|(seen, pod)| {
             let claim = &seen.claim;
             let volume = seen.volume.as_deref().unwrap_or("no volume");
             Finding {
                 kind: Kind::ClaimOrphaned,
                 subject: format!("{}/{}", claim.namespace, claim.name),
                 seen: format!(
-                    "claim {}/{} on {volume} is mounted by no pod",
-                    claim.namespace, claim.name
+                    "claim {}/{} on {volume} is owned by the worker's pod {}, which is gone",
+                    claim.namespace, claim.name, pod.name
                 ),
                 since: None,
                 about: About::Remains,

@@ -41,6 +41,18 @@ impl<'a> Instance<'a> {
     }
 }
 
+impl Instance<'_> {
+    /// What a finding about this instance is about while it waits for that hook.
+    pub(super) fn waiting(&self, hook: &str) -> About {
+        let hook = self.group.hooks.iter().find(|found| found.name == hook);
+        About::Waiting {
+            group: self.group.name.clone(),
+            instance: self.id().to_owned(),
+            heartbeat_seconds: hook.map(|hook| hook.heartbeat_seconds),
+        }
+    }
+}
+
 /// All instances of all groups.
 pub(super) fn instances(snapshot: &Snapshot) -> Vec<Instance<'_>> {
     let nodes: HashMap<_, _> = snapshot

@@ -76,7 +76,7 @@ fn worker() -> Worker {
 
 #[test]
 fn a_fresh_node_gets_what_is_known_of_it_and_a_labelled_one_is_left_alone() {
-    let Step::Change(change) = label(&Node::default(), &subject()) else {
+    let Step::Change(change) = label(&Node::default(), &subject(), false) else {
         panic!("nothing to change")
     };
     assert_eq!(change.labels.len(), 3);
@@ -92,7 +92,8 @@ fn a_fresh_node_gets_what_is_known_of_it_and_a_labelled_one_is_left_alone() {
                 labels,
                 ..Node::default()
             },
-            &subject()
+            &subject(),
+            false
         ),
         Step::Nothing
     );
@@ -105,7 +106,7 @@ fn a_node_says_whether_its_disks_are_volumes_each_or_one_array() {
             one_array,
             ..subject()
         };
-        let Step::Change(change) = label(&Node::default(), &subject) else {
+        let Step::Change(change) = label(&Node::default(), &subject, false) else {
             panic!("nothing to change")
         };
         assert_eq!(change.labels[names::FAST_DISK_LABEL].as_deref(), Some(value));
@@ -118,7 +119,7 @@ fn a_place_of_masters_is_kept_from_cluster_autoscaler_and_no_other_node_is() {
         labels: [(names::MASTER_LABEL.to_owned(), "true".to_owned())].into(),
         ..Node::default()
     };
-    let Step::Change(change) = label(&node, &subject()) else {
+    let Step::Change(change) = label(&node, &subject(), false) else {
         panic!("nothing to change")
     };
     assert_eq!(
@@ -132,8 +133,8 @@ fn a_place_of_masters_is_kept_from_cluster_autoscaler_and_no_other_node_is() {
     for (name, value) in change.labels {
         node.labels.insert(name.to_owned(), value.expect("set"));
     }
-    assert_eq!(label(&node, &subject()), Step::Nothing);
-    let Step::Change(change) = label(&Node::default(), &subject()) else {
+    assert_eq!(label(&node, &subject(), false), Step::Nothing);
+    let Step::Change(change) = label(&Node::default(), &subject(), false) else {
         panic!("nothing to change")
     };
     assert!(change.annotations.is_empty());
@@ -151,7 +152,7 @@ fn a_join_after_a_drain_that_was_undone_gives_the_node_back_to_cluster_autoscale
         .into(),
         ..Node::default()
     };
-    let Step::Change(change) = label(&node, &subject()) else {
+    let Step::Change(change) = label(&node, &subject(), false) else {
         panic!("nothing to change")
     };
     assert_eq!(
@@ -164,7 +165,7 @@ fn a_join_after_a_drain_that_was_undone_gives_the_node_back_to_cluster_autoscale
     );
     node.labels
         .insert(names::MASTER_LABEL.to_owned(), "true".to_owned());
-    let Step::Change(change) = label(&node, &subject()) else {
+    let Step::Change(change) = label(&node, &subject(), false) else {
         panic!("nothing to change")
     };
     assert_eq!(
@@ -183,12 +184,70 @@ fn every_step_of_a_join_gives_way_to_a_drain() {
     node.labels
         .insert(names::MASTER_LABEL.to_owned(), "true".to_owned());
     for step in [
-        label(&node, &subject()),
+        label(&node, &subject(), true),
         pull_worker_lever(&node, &subject(), "e-1"),
         open(&node, "e-1"),
     ] {
         assert!(matches!(step, Step::Superseded(_)), "{step:?}");
     }
+}
+
+/// As a drain has left it before its instance went into the warm pool.
+fn pooled() -> Node {
+    let mut node = draining();
+    node.unschedulable = true;
+    node.annotations.insert(
+        names::DECOMMISSIONED_AT_ANNOTATION.to_owned(),
+        "2026-01-01T00:10:00Z".to_owned(),
+    );
+    for name in [
+        names::SCALE_DOWN_DISABLED_ANNOTATION,
+        names::SCALE_DOWN_HELD_ANNOTATION,
+    ] {
+        node.annotations.insert(name.to_owned(), names::TRUE.to_owned());
+    }
+    node
+}
+
+#[test]
+fn a_launch_out_of_the_warm_pool_undoes_the_drain() {
+    let Step::Change(change) = label(&pooled(), &subject(), false) else {
+        panic!("it joins");
+    };
+    assert!(change.uncordon);
+    assert_eq!(change.labels.len(), 3);
+    let gone: Vec<_> = change
+        .annotations
+        .iter()
+        .filter(|(_, value)| value.is_none())
+        .map(|(name, _)| *name)
+        .collect();
+    assert_eq!(
+        gone,
+        [
+            names::SCALE_DOWN_DISABLED_ANNOTATION,
+            names::DECOMMISSIONED_AT_ANNOTATION,
+            names::DRAIN_SINCE_ANNOTATION,
+            names::SCALE_DOWN_HELD_ANNOTATION,
+        ]
+    );
+}
+
+#[test]
+fn a_drained_node_in_service_stays_drained() {
+    for state in ["InService", "Pending", "Standby"] {
+        let kept = Subject {
+            lifecycle_state: state.into(),
+            ..subject()
+        };
+        let step = label(&pooled(), &kept, false);
+        assert!(matches!(step, Step::Superseded(_)), "{state}: {step:?}");
+    }
+}
+
+#[test]
+fn a_drain_that_runs_is_not_undone() {
+    assert!(matches!(label(&pooled(), &subject(), true), Step::Superseded(_)));
 }
 
 #[test]
@@ -383,4 +442,28 @@ fn a_worker_with_lost_storage_or_too_little_of_it_proves_the_node_unfit() {
         worker_seen(Some(&pod(true)), Some(&half), &[], &DISKS, at(1_100)),
         WorkerSeen::Unfit(_)
     ));
+}
+
+#[test]
+fn a_worker_of_another_layout_keeps_its_label() {
+    let labelled = |layout: &str| Node {
+        labels: [(names::WORKER_LABEL.to_owned(), layout.to_owned())].into(),
+        ..Node::default()
+    };
+    let ended = Pod {
+        finished: true,
+        ..pod(false)
+    };
+    let other = labelled("1x600g");
+    let reason = runs_another_layout(&other, &subject(), &[ended.clone(), pod(true)]).expect("it stays");
+    assert!(reason.contains("drain the node first"), "{reason}");
+    assert_eq!(runs_another_layout(&other, &subject(), &[ended]), None);
+    assert_eq!(
+        runs_another_layout(&labelled("2x300g"), &subject(), &[pod(true)]),
+        None
+    );
+    assert_eq!(
+        runs_another_layout(&Node::default(), &subject(), &[pod(true)]),
+        None
+    );
 }

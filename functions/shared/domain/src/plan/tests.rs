@@ -1,6 +1,7 @@
 use crate::disks::DiskLayout;
 use crate::names;
-use crate::node::VolumePhase;
+use crate::node::{PastCordon, VolumePhase};
+use crate::ports::{Refusal, RefusedBy};
 use crate::resolve::Direction;
 use crate::subject::{Identity, InstanceId};
 
@@ -35,6 +36,7 @@ fn claim_of(execution: &str) -> Claim {
         terminate: false,
         replace: false,
         reclaimed: false,
+        asked_to_terminate: None,
     }
 }
 
@@ -147,7 +149,7 @@ fn an_instance_that_is_no_node_yet_would_be_waited_for() {
         cordon(None, claim_of(DRAIN), false, Timestamp::UNIX_EPOCH),
         Plan::default()
     );
-    assert_eq!(retire(None, &[]), Plan::default());
+    assert_eq!(retire(None, &[], &[]), Plan::default());
 }
 
 #[test]
@@ -187,7 +189,7 @@ fn each_pod_that_leaves_is_named_and_each_budget_that_holds_one_is_in_the_way() 
         ..pod("agent")
     };
     let pods = [pod("executor-1"), pod("executor-2"), daemon];
-    let going = leaving(&pods, true, Timestamp::UNIX_EPOCH);
+    let going = leaving(&pods, &node(), Timestamp::UNIX_EPOCH);
     assert_eq!(going.len(), 2);
     let plan = evict(&[
         (going[0], Eviction::Accepted),
@@ -218,6 +220,7 @@ fn the_levers_would_be_pulled_and_the_volumes_of_the_node_deleted_and_no_other()
     let plan = retire(
         Some(&node()),
         &[volume("mine", "ip-10-0-0-7"), volume("foreign", "elsewhere")],
+        &[],
     );
     assert!(
         plan.would[0].contains("take label fast-disk-node off"),
@@ -225,6 +228,58 @@ fn the_levers_would_be_pulled_and_the_volumes_of_the_node_deleted_and_no_other()
     );
     assert_eq!(plan.would[1], "delete 1 volumes: mine");
     assert!(plan.in_the_way[0].ends_with("left alone"), "{plan:?}");
+}
+
+#[test]
+fn a_refused_eviction_and_a_pod_that_returns_are_told() {
+    let sticky = Pod {
+        past_cordon: Some(PastCordon::Tolerates),
+        ..pod("sticky")
+    };
+    let denied = Refusal {
+        by: RefusedBy::Admission,
+        words: "admission denies it (the operator moves it)".into(),
+    };
+    let plan = evict(&[
+        (&sticky, Eviction::Accepted),
+        (&pod("kafka-0"), Eviction::Refused(denied)),
+    ]);
+    assert!(plan.in_the_way[0].contains("spark/sticky"), "{plan:?}");
+    assert_eq!(
+        plan.in_the_way[1],
+        "pod spark/kafka-0: admission denies it (the operator moves it)"
+    );
+}
+
+#[test]
+fn a_foreign_claim_is_in_the_way_and_stays() {
+    let claim = |namespace: &str| ClaimRef {
+        namespace: namespace.into(),
+        name: "scratch".into(),
+        uid: namespace.into(),
+    };
+    let bound = |name: &str, namespace: &str| Volume {
+        phase: VolumePhase::Bound,
+        claim: Some(claim(namespace)),
+        ..volume(name, "ip-10-0-0-7")
+    };
+    let why = "claim team-a/scratch is in another namespace".to_owned();
+    let plan = retire(
+        Some(&node()),
+        &[bound("theirs", "team-a"), bound("ours", "alluxio")],
+        &[
+            (claim("team-a"), ClaimFate::Foreign(why)),
+            (claim("alluxio"), ClaimFate::Delete),
+        ],
+    );
+    assert_eq!(
+        plan.would.last().map(String::as_str),
+        Some("delete 1 volumes: ours with claim alluxio/scratch")
+    );
+    assert_eq!(
+        plan.in_the_way,
+        ["claim team-a/scratch is in another namespace: left alone, with volume theirs"]
+    );
 }
 
 #[test]

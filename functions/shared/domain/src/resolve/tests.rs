@@ -13,6 +13,7 @@ pub(crate) fn scope() -> Scope {
         drain_hook: "tidegate-node-drain".into(),
         join_limit_seconds: 1_800,
         drain_limit_seconds: 3_600,
+        announced_evict_limit_seconds: 43_200,
         drains_on_rebalance: true,
     }
 }
@@ -100,7 +101,11 @@ fn resolved(direction: Direction, trigger: &Trigger, state: &str, disks: usize) 
             membership: &member(state),
             disks: vec![Disk { size_gb: 300 }; disks],
             hooks: &hooks(),
-            retains: true,
+            settings: Some(&GroupSettings {
+                retains: true,
+                desired_capacity: 3,
+                ..GroupSettings::default()
+            }),
             identity: Identity::default(),
             started_at: Timestamp::UNIX_EPOCH,
         },
@@ -134,7 +139,7 @@ fn disks_of_a_group_that_makes_an_array_of_them_are_one() {
         membership: &membership,
         disks: vec![Disk { size_gb: 300 }; 2],
         hooks: &[],
-        retains: false,
+        settings: None,
         identity: Identity::default(),
         started_at: Timestamp::UNIX_EPOCH,
     };
@@ -156,7 +161,11 @@ fn a_node_whose_cache_is_in_memory_is_drained_and_joins_by_itself() {
             membership: &member("InService"),
             disks: vec![Disk { size_gb: 300 }; disks],
             hooks: &hooks(),
-            retains: true,
+            settings: Some(&GroupSettings {
+                retains: true,
+                desired_capacity: 3,
+                ..GroupSettings::default()
+            }),
             identity: Identity::default(),
             started_at: Timestamp::UNIX_EPOCH,
         };
@@ -202,7 +211,7 @@ fn what_ec2_tells_comes_with_the_node() {
         membership: &member("InService"),
         disks: vec![Disk { size_gb: 300 }; 2],
         hooks: &[],
-        retains: false,
+        settings: None,
         identity: Identity::from(&told),
         started_at: Timestamp::UNIX_EPOCH,
     };
@@ -319,6 +328,40 @@ fn a_deadline_by_hand_replaces_the_limit() {
 }
 
 #[test]
+fn an_announced_end_leaves_time_for_budgets() {
+    let announced = |begins, hook_waits: bool| {
+        let trigger = Trigger::Notice(Notice {
+            instance: instance(),
+            news: News::ScheduledChange("AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED".into()),
+            at: None,
+            begins: Some(Timestamp::from_second(begins).expect("valid")),
+        });
+        let state = if hook_waits {
+            "Terminating:Wait"
+        } else {
+            "InService"
+        };
+        let resolution = resolved(Direction::Drain, &trigger, state, 2);
+        resolution.deadline.as_second()
+    };
+    assert_eq!(announced(14 * 86_400, false), 3_600 + 43_200);
+    assert_eq!(announced(7_200, false), 7_200, "not beyond that day");
+    assert_eq!(announced(14 * 86_400, true), 3_600, "a hook waits");
+    let longest = Scope {
+        announced_evict_limit_seconds: u32::MAX,
+        ..scope()
+    };
+    let trigger = Trigger::Notice(Notice {
+        instance: instance(),
+        news: News::ScheduledChange("X".into()),
+        at: None,
+        begins: Some(Timestamp::MAX),
+    });
+    let limit = longest.limit_for(Direction::Drain, &trigger, Timestamp::UNIX_EPOCH);
+    assert_eq!(limit, LONGEST_SECONDS);
+}
+
+#[test]
 fn a_spot_warning_shortens_the_time_from_its_own_time_on_and_never_to_before_the_start() {
     let seconds = |at| {
         let resolution = resolved(
@@ -403,7 +446,116 @@ fn a_node_that_returns_to_a_warm_pool_or_ends_in_it_is_drained() {
             (ending(), "Warmed:Terminating:Wait", Resolved, true),
             (ending(), "Warmed:Terminating:Proceed", Resolved, false),
             (by_hand(), "Warmed:Terminating:Wait", Resolved, true),
+            (by_hand(), "Warmed:Pending:Wait", Resolved, true),
             (by_hand(), "Warmed:Running", Resolved, false),
         ],
     );
+}
+
+fn at_minimum(trigger: &Trigger, state: &str) -> Resolution {
+    let settings = GroupSettings {
+        min_size: 3,
+        desired_capacity: 3,
+        ..GroupSettings::default()
+    };
+    let known = Known {
+        direction: Direction::Drain,
+        trigger,
+        instance: &instance(),
+        membership: &member(state),
+        disks: vec![Disk { size_gb: 300 }; 2],
+        hooks: &hooks(),
+        settings: Some(&settings),
+        identity: Identity::default(),
+        started_at: Timestamp::UNIX_EPOCH,
+    };
+    resolve(&scope(), known)
+}
+
+fn with_wishes(wishes: Wishes) -> Trigger {
+    Trigger::ByHand(Named::Instance(instance()), wishes)
+}
+
+#[test]
+fn a_drain_that_its_group_would_refuse_is_refused() {
+    let resolution = at_minimum(&by_hand(), "InService");
+    assert_eq!(resolution.outcome, ResolveOutcome::Refused);
+    assert!(resolution.reason.contains("MinSize 3"), "{}", resolution.reason);
+}
+
+#[test]
+fn a_plan_says_what_the_group_would_refuse() {
+    let plan = Wishes {
+        plan: true,
+        ..Wishes::default()
+    };
+    let resolution = at_minimum(&with_wishes(plan), "InService");
+    assert_eq!(resolution.outcome, ResolveOutcome::Resolved);
+    assert!(resolution.in_the_way[0].contains("MinSize 3"));
+}
+
+#[test]
+fn a_group_at_its_minimum_loses_what_it_need_not_give() {
+    let replaced = Wishes {
+        replace: true,
+        ..Wishes::default()
+    };
+    let kept = Wishes {
+        terminate: Some(false),
+        ..Wishes::default()
+    };
+    let taken_back = Wishes {
+        reclaimed: true,
+        ..Wishes::default()
+    };
+    for (trigger, state) in [
+        (by_hand(), "Terminating:Wait"),
+        (by_hand(), "Terminating:Proceed"),
+        (by_hand(), "Terminating:Retained"),
+        (with_wishes(replaced), "InService"),
+        (with_wishes(kept), "InService"),
+        (with_wishes(taken_back), "InService"),
+        (notice(News::RebalanceRecommendation, 0), "InService"),
+        (action(Direction::Drain), "Terminating:Wait"),
+    ] {
+        let resolution = at_minimum(&trigger, state);
+        assert_eq!(
+            resolution.outcome,
+            ResolveOutcome::Resolved,
+            "{trigger:?} {state}"
+        );
+        assert!(resolution.in_the_way.is_empty(), "{trigger:?} {state}");
+    }
+}
+
+#[test]
+fn a_node_without_disks_is_looked_at_before_its_end() {
+    let resolution = resolved(Direction::Drain, &action(Direction::Drain), "Terminating:Wait", 0);
+    assert_eq!(resolution.outcome, ResolveOutcome::Resolved);
+    let reason = resolution.look_for_worker.expect("a look");
+    assert!(reason.contains("no NVMe instance store"), "{reason}");
+    let ended = resolved(Direction::Drain, &by_hand(), ENDED, 0);
+    assert_eq!(ended.outcome, ResolveOutcome::Ignored);
+    let cached = resolved(Direction::Drain, &by_hand(), "InService", 2);
+    assert_eq!(cached.look_for_worker, None);
+}
+
+#[test]
+fn a_recommendation_is_left_to_a_group_that_rebalances() {
+    let advice = notice(News::RebalanceRecommendation, 0);
+    let member = |state: &str| Membership {
+        group: "nvme".into(),
+        zone: "us-west-2a".into(),
+        instance_type: "m5d.4xlarge".into(),
+        lifecycle_state: state.into(),
+    };
+    let reason = not_advised(&advice, &member("InService"), true).expect("left to the group");
+    assert!(reason.contains("CapacityRebalance"), "{reason}");
+    assert_eq!(not_advised(&advice, &member("InService"), false), None);
+    for young in ["Pending", "Pending:Wait", "Pending:Proceed", "Warmed:Running"] {
+        let reason = not_advised(&advice, &member(young), false).expect("it still joins");
+        assert!(reason.contains(young), "{reason}");
+    }
+    let warning = notice(News::SpotInterruption, 0);
+    assert_eq!(not_advised(&warning, &member("Pending:Wait"), true), None);
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use tidegate_domain::drift::{SeenClaim, SeenNode, SeenPod, SeenVolume};
+use tidegate_domain::drift::{OwnerPod, SeenClaim, SeenNode, SeenPod, SeenVolume};
 use tidegate_domain::error::{Error, ErrorName, Result};
 use tidegate_domain::names;
 use tidegate_domain::node::{self, ClaimRef, Taint, VolumePhase};
@@ -36,13 +36,22 @@ kept!(Labels {
     disks = "fast-disk-node",
     layout = "tidegate.dev/disk-layout",
     worker = "tidegate.dev/alluxio-worker",
+    memory_worker = "alluxio-memory-worker",
     role = "role",
 });
+
+impl Labels {
+    /// As `names::WORKER_POD_SELECTOR` selects: the pods of workers, and the claims of their template.
+    fn is_worker(&self) -> bool {
+        self.role.as_deref() == Some("alluxio-worker")
+    }
+}
 
 kept!(Annotations {
     drain_since = "tidegate.dev/drain-since",
     scale_down_held = "tidegate.dev/scale-down-held",
     decommissioned_at = "tidegate.dev/decommissioned-at",
+    cordoned_before = "tidegate.dev/cordoned-before",
     execution = "tidegate.dev/execution",
     provisioned_by = "pv.kubernetes.io/provisioned-by",
 });
@@ -58,6 +67,16 @@ struct Meta {
     deletion_timestamp: Option<Timestamp>,
     labels: Labels,
     annotations: Annotations,
+    owner_references: Vec<Owner>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Owner {
+    api_version: String,
+    kind: String,
+    name: String,
+    uid: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -302,6 +321,16 @@ impl Claim {
             volume: self.spec.volume_name,
             created_at: self.metadata.creation_timestamp,
             deleting: self.metadata.deletion_timestamp.is_some(),
+            worker: self.metadata.labels.is_worker(),
+            owner_pod: self
+                .metadata
+                .owner_references
+                .into_iter()
+                .find(|owner| owner.kind == "Pod" && owner.api_version == "v1")
+                .map(|owner| OwnerPod {
+                    name: owner.name,
+                    uid: owner.uid,
+                }),
         }
     }
 }
@@ -360,8 +389,8 @@ impl Pod {
         }
         SeenPod {
             node: self.spec.node_name,
-            // As `names::WORKER_POD_SELECTOR` selects.
-            worker: !ended && meta.labels.role.as_deref() == Some("alluxio-worker"),
+            worker: !ended && meta.labels.is_worker(),
+            uid: meta.uid,
             deleting: meta.deletion_timestamp.is_some(),
             ready_since: ready_since(&self.status.conditions, meta.creation_timestamp),
             claims,
@@ -387,6 +416,7 @@ mod tests {
             disks: Some("d".into()),
             layout: Some("l".into()),
             worker: Some("w".into()),
+            memory_worker: Some("true".into()),
             ..Labels::default()
         };
         let labels = labels.map();
@@ -395,6 +425,7 @@ mod tests {
             names::FAST_DISK_LABEL,
             names::DISK_LAYOUT_LABEL,
             names::WORKER_LABEL,
+            names::MEMORY_WORKER_LABEL,
         ] {
             assert!(labels.contains_key(name), "{name}");
         }
@@ -402,6 +433,7 @@ mod tests {
             drain_since: Some("t".into()),
             scale_down_held: Some("true".into()),
             decommissioned_at: Some("t".into()),
+            cordoned_before: Some("true".into()),
             execution: Some("e".into()),
             provisioned_by: None,
         };
@@ -410,6 +442,7 @@ mod tests {
             names::DRAIN_SINCE_ANNOTATION,
             names::SCALE_DOWN_HELD_ANNOTATION,
             names::DECOMMISSIONED_AT_ANNOTATION,
+            names::CORDONED_BEFORE_ANNOTATION,
             names::EXECUTION_ANNOTATION,
         ] {
             assert!(annotations.contains_key(name), "{name}");
@@ -468,6 +501,27 @@ mod tests {
         assert_eq!(seen.volume.phase, VolumePhase::Released);
         assert_eq!(seen.volume.claim.expect("a claim").uid, "cu");
         assert!(seen.since.is_some());
+    }
+
+    #[test]
+    fn a_claim_tells_its_pod_and_whose_template_made_it() {
+        let owner = |kind: &str| json!({"apiVersion": "v1", "kind": kind, "name": "w", "uid": "wu"});
+        let claim: Claim = read(json!({
+            "metadata": {
+                "namespace": "alluxio", "name": "w-tier-0", "uid": "u",
+                "labels": {"role": "alluxio-worker"}, "ownerReferences": [owner("Node"), owner("Pod")],
+            },
+            "spec": {"storageClassName": "fast-disks", "volumeName": "pv"},
+        }));
+        let seen = claim.view();
+        assert!(seen.worker);
+        assert_eq!(seen.owner_pod.map(|pod| pod.uid), Some("wu".to_owned()));
+        let claim: Claim = read(json!({
+            "metadata": {"name": "journal-0", "ownerReferences": [owner("StatefulSet")]},
+            "spec": {"storageClassName": "fast-disks"},
+        }));
+        let seen = claim.view();
+        assert!(!seen.worker && seen.owner_pod.is_none());
     }
 
     #[test]

@@ -2,16 +2,19 @@
 
 use std::time::{Duration, Instant};
 
+use k8s_openapi::api::admissionregistration::v1::{
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
+};
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Namespace, Node as CoreNode, Pod as CorePod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::Client;
-use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
-use tidegate_domain::node::Pod;
+use tidegate_domain::node::{PastCordon, Pod};
 use tidegate_domain::plan::EvictionTrial;
-use tidegate_domain::ports::{Changed, Eviction, Pods};
+use tidegate_domain::ports::{Deletion, Eviction, Pods, Refusal, RefusedBy};
 use tidegate_kubernetes::Cluster;
 
 use crate::login::connected;
@@ -200,7 +203,7 @@ async fn another_pod_of_the_same_name_is_neither_evicted_nor_deleted() {
         Ok(Eviction::Accepted),
         "it is gone"
     );
-    assert_eq!(Pods::delete(&stage.cluster, &earlier).await, Ok(Changed::Gone));
+    assert_eq!(Pods::delete(&stage.cluster, &earlier).await, Ok(Deletion::Gone));
     let later = stage.run("first", 30).await;
     assert_ne!(earlier.uid, later.uid);
     assert_eq!(
@@ -208,10 +211,7 @@ async fn another_pod_of_the_same_name_is_neither_evicted_nor_deleted() {
         Ok(Eviction::Accepted),
         "it is another by now"
     );
-    assert_eq!(
-        Pods::delete(&stage.cluster, &earlier).await,
-        Ok(Changed::Conflict)
-    );
+    assert_eq!(Pods::delete(&stage.cluster, &earlier).await, Ok(Deletion::Gone));
     let left = stage.look().await;
     assert_eq!(left.len(), 1);
     assert_eq!(left[0].deletion_time, None, "the later pod was touched");
@@ -226,7 +226,7 @@ async fn a_pod_past_its_budget_is_deleted_with_its_own_grace_and_never_without_a
         let pod = stage.run(name, own).await;
         assert_eq!(pod.grace_period_seconds, own);
         stage.keep(&format!("keep-{name}"), 5, 1).await;
-        assert_eq!(Pods::delete(&stage.cluster, &pod).await, Ok(Changed::Done));
+        assert_eq!(Pods::delete(&stage.cluster, &pod).await, Ok(Deletion::Accepted));
         let deleted = stage.pods().get(name).await.expect("until its node confirms");
         assert_eq!(
             deleted.metadata.deletion_grace_period_seconds,
@@ -252,6 +252,172 @@ async fn a_pod_of_a_namespace_that_is_being_deleted_needs_no_eviction() {
         .await
         .expect("deleted");
     assert_eq!(stage.cluster.evict(&pod).await, Ok(Eviction::Accepted));
+    stage.strike().await;
+}
+
+fn refused(answer: Result<Eviction, tidegate_domain::error::Error>) -> Refusal {
+    match answer {
+        Ok(Eviction::Refused(refusal)) => refusal,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+/// Asks again until admission knows of a policy or a webhook, as it does some seconds after its creation.
+async fn until_refused(stage: &Stage, pod: &Pod) -> Refusal {
+    eventually("the eviction is refused", async || {
+        match stage.cluster.try_evict(pod).await {
+            Ok(Eviction::Refused(refusal)) => Some(refusal),
+            _ => None,
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+#[ignore = "needs the local world"]
+async fn a_policy_that_denies_one_eviction_is_quoted() {
+    let stage = Stage::set().await;
+    let (guarded, free) = (stage.run("guarded", 30).await, stage.run("free", 30).await);
+    let name = stage.namespace.clone();
+    let policies = Api::<ValidatingAdmissionPolicy>::all(stage.client.clone());
+    create(
+        &policies,
+        json!({
+            "metadata": {"name": name},
+            "spec": {
+                "failurePolicy": "Fail",
+                "matchConstraints": {"resourceRules": [{
+                    "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"],
+                    "resources": ["pods/eviction"], "resourceNames": ["guarded"]}]},
+                "validations": [{"expression": "false", "message": "its operator moves this pod"}],
+            },
+        }),
+    )
+    .await;
+    let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(stage.client.clone());
+    create(
+        &bindings,
+        json!({
+            "metadata": {"name": name},
+            "spec": {
+                "policyName": name, "validationActions": ["Deny"],
+                "matchResources": {"namespaceSelector": {
+                    "matchLabels": {"kubernetes.io/metadata.name": stage.namespace}}},
+            },
+        }),
+    )
+    .await;
+    let refusal = until_refused(&stage, &guarded).await;
+    assert_eq!(refusal.by, RefusedBy::Admission, "{refusal:?}");
+    assert!(
+        refusal.words.contains("its operator moves this pod"),
+        "{refusal:?}"
+    );
+    assert!(!refusal.words.contains("rbac.yaml"), "{refusal:?}");
+    assert_eq!(refused(stage.cluster.evict(&guarded).await), refusal);
+    assert_eq!(stage.cluster.evict(&free).await, Ok(Eviction::Accepted));
+    // The policy is about evictions alone.
+    assert_eq!(
+        Pods::delete(&stage.cluster, &guarded).await,
+        Ok(Deletion::Accepted)
+    );
+    remove(&bindings, &name).await;
+    remove(&policies, &name).await;
+    stage.strike().await;
+}
+
+#[tokio::test]
+#[ignore = "needs the local world"]
+async fn a_webhook_that_is_down_refuses_an_eviction() {
+    let stage = Stage::set().await;
+    let pod = stage.run("guarded", 30).await;
+    let name = format!("{}.example.org", stage.namespace);
+    let webhooks = Api::<ValidatingWebhookConfiguration>::all(stage.client.clone());
+    create(
+        &webhooks,
+        json!({
+            "metadata": {"name": name},
+            "webhooks": [{
+                "name": name, "admissionReviewVersions": ["v1"], "sideEffects": "None",
+                "failurePolicy": "Fail", "timeoutSeconds": 2,
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": stage.namespace}},
+                "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"],
+                    "resources": ["pods/eviction"]}],
+                // Port 1 (tcpmux) is served nowhere.
+                "clientConfig": {"url": "https://127.0.0.1:1/none"},
+            }],
+        }),
+    )
+    .await;
+    let refusal = until_refused(&stage, &pod).await;
+    assert_eq!(refusal.by, RefusedBy::Webhook, "{refusal:?}");
+    assert!(refusal.words.contains(&name), "{refusal:?}");
+    assert!(
+        refusal.by.is_slow() && !refusal.words.contains("rbac.yaml"),
+        "{refusal:?}"
+    );
+    remove(&webhooks, &name).await;
+    assert_eq!(Pods::delete(&stage.cluster, &pod).await, Ok(Deletion::Accepted));
+    stage.strike().await;
+}
+
+#[tokio::test]
+#[ignore = "needs the local world"]
+async fn a_missing_right_to_evict_names_its_file() {
+    let stage = Stage::set().await;
+    let pod = stage.run("guarded", 30).await;
+    // An account without any right.
+    let cluster = connected(&stage.client, &stage.namespace).await;
+    let refusal = refused(cluster.evict(&pod).await);
+    assert_eq!(refusal.by, RefusedBy::Rights, "{refusal:?}");
+    assert!(
+        refusal.words.contains("see rbac.yaml of label-node"),
+        "{refusal:?}"
+    );
+    assert!(refusal.words.contains("pods/eviction"), "{refusal:?}");
+    let deletion = Pods::delete(&cluster, &pod).await;
+    assert!(
+        matches!(&deletion, Ok(Deletion::Refused(refusal)) if refusal.by == RefusedBy::Rights),
+        "{deletion:?}"
+    );
+    stage.strike().await;
+}
+
+#[tokio::test]
+#[ignore = "needs the local world"]
+async fn a_pod_that_names_its_node_is_told_from_a_bound_one() {
+    let stage = Stage::set().await;
+    create(
+        &stage.pods(),
+        json!({
+            "metadata": {"name": "named"},
+            "spec": {"nodeName": stage.node, "containers": [{"name": "c", "image": "none"}]},
+        }),
+    )
+    .await;
+    create(
+        &stage.pods(),
+        json!({
+            "metadata": {"name": "bound"},
+            // No scheduler of the cluster takes it: the test binds it as a scheduler does.
+            "spec": {"schedulerName": "none", "containers": [{"name": "c", "image": "none"}]},
+        }),
+    )
+    .await;
+    let binding = json!({
+        "apiVersion": "v1", "kind": "Binding", "metadata": {"name": "bound"},
+        "target": {"apiVersion": "v1", "kind": "Node", "name": stage.node},
+    });
+    stage
+        .pods()
+        .create_subresource::<_, serde_json::Value>("binding", "bound", &PostParams::default(), &binding)
+        .await
+        .expect("bound");
+    let pods = stage.look().await;
+    for (name, past_cordon) in [("named", Some(PastCordon::NamesNode)), ("bound", None)] {
+        let pod = pods.iter().find(|pod| pod.name == name).expect("on the node");
+        assert_eq!(pod.past_cordon, past_cordon, "{pod:?}");
+    }
     stage.strike().await;
 }
 

@@ -30,14 +30,63 @@ async fn an_api_server_that_is_overloaded_or_broken_is_unavailable() {
 
 #[tokio::test]
 async fn missing_rights_name_the_verb_the_resource_and_where_they_are_given() {
-    let error = error_of(Answer::failure(403, "pods is forbidden"))
-        .await
-        .expect_err("an error");
+    let words =
+        "pods is forbidden: User \"u\" cannot list resource \"pods\" in API group \"\" at the cluster scope";
+    let error = error_of(Answer::failure(403, words)).await.expect_err("an error");
     assert_eq!(error.name, ErrorName::KubernetesRefused);
     assert_eq!(
         error.message,
-        "Kubernetes, list pods: label-node may not (pods is forbidden): see rbac.yaml of label-node"
+        format!("Kubernetes, list pods: label-node may not ({words}): see rbac.yaml of label-node")
     );
+}
+
+#[tokio::test]
+async fn what_admission_denies_is_no_missing_right() {
+    for (code, words) in [
+        (
+            403,
+            "admission webhook \"gate.example.org\" denied the request: not now",
+        ),
+        (
+            500,
+            "admission webhook \"gate.example.org\" denied the request: not now",
+        ),
+        (
+            422,
+            "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no",
+        ),
+        (
+            403,
+            "pods \"a\" is forbidden: violates PodSecurity \"restricted:latest\"",
+        ),
+    ] {
+        let error = error_of(Answer::failure(code, words))
+            .await
+            .expect_err("an error");
+        assert_eq!(error.name, ErrorName::KubernetesRefused, "{error}");
+        assert!(error.message.contains("denied by admission"), "{error}");
+        assert!(error.message.contains(words), "{error}");
+        assert!(!error.message.contains("rbac.yaml"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_that_cannot_be_asked_is_named() {
+    let words = "Internal error occurred: failed calling webhook \"gate.example.org\": connection refused";
+    let error = error_of(Answer::failure(500, words)).await.expect_err("an error");
+    assert_eq!(error.name, ErrorName::KubernetesUnavailable);
+    assert!(
+        error.message.contains("an admission webhook cannot be asked") && error.message.contains(words),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn long_words_of_the_api_server_are_cut() {
+    let error = error_of(Answer::failure(422, &"\u{e9}".repeat(100_000)))
+        .await
+        .expect_err("an error");
+    assert!(error.message.len() < 2_000, "{} bytes", error.message.len());
 }
 
 #[tokio::test]

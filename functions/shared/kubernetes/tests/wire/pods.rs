@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tidegate_domain::node::Pod;
-use tidegate_domain::ports::{Changed, Eviction, Pods};
+use tidegate_domain::node::{PastCordon, Pod};
+use tidegate_domain::ports::{Deletion, Eviction, Pods, Refusal, RefusedBy};
 
 use crate::script::{Answer, Script};
 
@@ -55,6 +55,7 @@ async fn the_pods_of_a_node_are_selected_by_its_name() {
 async fn a_pod_is_seen_with_its_owner_readiness_and_end() {
     let found = seen(json!({
         "metadata": {"namespace": "alluxio", "name": "w", "uid": "u", "deletionTimestamp": "2026-01-02T03:06:05Z",
+            "creationTimestamp": "2026-01-02T03:04:04Z",
             "annotations": {"kubernetes.io/config.mirror": "x"},
             "ownerReferences": [
                 {"apiVersion": "v1", "kind": "Node", "name": "n", "uid": "n"},
@@ -71,6 +72,9 @@ async fn a_pod_is_seen_with_its_owner_readiness_and_end() {
             name: "w".into(),
             uid: "u".into(),
             controller_kind: Some("DaemonSet".into()),
+            created: Some(time("2026-01-02T03:04:04Z")),
+            past_cordon: None,
+            role: None,
             mirror: true,
             finished: false,
             deletion_time: Some(time("2026-01-02T03:06:05Z")),
@@ -78,6 +82,8 @@ async fn a_pod_is_seen_with_its_owner_readiness_and_end() {
             ready_since: Some(time("2026-01-02T03:05:05Z")),
             start_time: Some(time("2026-01-02T03:04:05Z")),
             grace_period_seconds: 120,
+            host_ip: None,
+            has_run: false,
             trouble: None,
         }
     );
@@ -107,6 +113,135 @@ async fn a_pod_says_why_it_does_not_run_but_not_that_it_is_on_its_way() {
         rejected.trouble.as_deref(),
         Some("OutOfmemory: Node didn't have enough memory")
     );
+}
+
+#[tokio::test]
+async fn a_pod_tells_whether_it_tolerates_a_cordon() {
+    let cordon = "node.kubernetes.io/unschedulable";
+    for (toleration, tolerates) in [
+        (json!({"operator": "Exists"}), true),
+        (json!({"operator": "Exists", "effect": "NoSchedule"}), true),
+        (json!({"operator": "Exists", "effect": "NoExecute"}), false),
+        (json!({"key": cordon, "operator": "Exists"}), true),
+        (json!({"key": cordon, "effect": "NoSchedule"}), true),
+        (json!({"key": cordon, "operator": "Equal", "value": ""}), true),
+        (json!({"key": cordon, "operator": "Equal", "value": "x"}), false),
+        (json!({"key": "dedicated", "operator": "Exists"}), false),
+    ] {
+        let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [], "tolerations": [toleration]}});
+        let expected = tolerates.then_some(PastCordon::Tolerates);
+        assert_eq!(seen(pod).await.past_cordon, expected, "{toleration}");
+    }
+}
+
+#[tokio::test]
+async fn a_pod_tells_its_role() {
+    let pod = seen(json!({"metadata": {"name": "p", "labels": {"role": "alluxio-master"}}})).await;
+    assert_eq!(pod.role.as_deref(), Some("alluxio-master"));
+}
+
+/// The answer to the eviction, and to the deletion, of a pod.
+async fn refusals(code: u16, words: &str) -> (Eviction, Deletion) {
+    let script = Script::with([Answer::failure(code, words), Answer::failure(code, words)]);
+    let evicted = script.cluster.evict(&pod()).await.expect("an answer");
+    let deleted = script.cluster.delete(&pod()).await.expect("an answer");
+    (evicted, deleted)
+}
+
+#[tokio::test]
+async fn a_refusal_of_one_pod_is_an_answer() {
+    for (code, words, by) in [
+        (
+            403,
+            "pods \"driver\" is forbidden: User \"u\" cannot create resource \"pods/eviction\" in API group \"\"",
+            RefusedBy::Rights,
+        ),
+        (
+            403,
+            "admission webhook \"w\" denied the request: no",
+            RefusedBy::Admission,
+        ),
+        (
+            422,
+            "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no",
+            RefusedBy::Admission,
+        ),
+        (
+            500,
+            "Internal error occurred: failed calling webhook \"w\": refused",
+            RefusedBy::Webhook,
+        ),
+        (503, "etcdserver: leader changed", RefusedBy::Server),
+        (400, "what is that", RefusedBy::Server),
+    ] {
+        let (evicted, _) = refusals(code, words).await;
+        let Eviction::Refused(refusal) = evicted else {
+            panic!("{words}: {evicted:?}")
+        };
+        assert_eq!(refusal.by, by, "{words}");
+        assert!(refusal.words.contains(words), "{refusal:?}");
+        let names_rights = refusal.words.contains("see rbac.yaml of label-node");
+        assert_eq!(names_rights, by == RefusedBy::Rights, "{refusal:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_denial_counts_whatever_its_code_means() {
+    for code in [404, 409, 429, 500] {
+        let (evicted, deleted) = refusals(
+            code,
+            "admission webhook \"w\" denied the request: the operator moves it",
+        )
+        .await;
+        for refusal in [
+            matches!(
+                evicted,
+                Eviction::Refused(Refusal {
+                    by: RefusedBy::Admission,
+                    ..
+                })
+            ),
+            matches!(
+                deleted,
+                Deletion::Refused(Refusal {
+                    by: RefusedBy::Admission,
+                    ..
+                })
+            ),
+        ] {
+            assert!(refusal, "{code}: {evicted:?}, {deleted:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_eviction_that_is_not_answered_is_refused() {
+    let script = Script::with([Answer::Silence]);
+    let answer = script.cluster.evict(&pod()).await;
+    assert!(
+        matches!(
+            &answer,
+            Ok(Eviction::Refused(Refusal {
+                by: RefusedBy::Silence,
+                ..
+            }))
+        ),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_pod_that_is_gone_or_another_needs_no_deletion() {
+    for (code, words) in [
+        (404, "pods \"driver\" not found"),
+        (
+            409,
+            "Precondition failed: UID in precondition: a, UID in object meta: b",
+        ),
+    ] {
+        let script = Script::with([Answer::failure(code, words)]);
+        assert_eq!(script.cluster.delete(&pod()).await, Ok(Deletion::Gone));
+    }
 }
 
 #[tokio::test]
@@ -204,7 +339,7 @@ async fn a_deletion_leaves_the_pod_its_own_grace_and_never_none() {
             grace_period_seconds: own,
             ..pod()
         };
-        assert_eq!(script.cluster.delete(&pod).await, Ok(Changed::Done));
+        assert_eq!(script.cluster.delete(&pod).await, Ok(Deletion::Accepted));
         assert_eq!(
             script.asked()[0].body,
             json!({"gracePeriodSeconds": sent, "preconditions": {"uid": "pod-uid"}})

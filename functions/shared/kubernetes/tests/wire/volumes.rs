@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tidegate_domain::error::ErrorName;
-use tidegate_domain::node::{ClaimRef, Volume, VolumePhase};
-use tidegate_domain::ports::{Changed, Volumes};
+use tidegate_domain::node::{ClaimRef, Owner, Volume, VolumeClaim, VolumePhase};
+use tidegate_domain::ports::{Changed, Claims, Volumes};
 use tidegate_domain::subject::InstanceId;
 
 use crate::script::{Answer, Script};
@@ -140,6 +140,37 @@ async fn exactly_this_volume_and_exactly_this_claim_are_deleted() {
         "DELETE /api/v1/namespaces/alluxio/persistentvolumeclaims/tier-0"
     );
     assert_eq!(asked[1].body, json!({"preconditions": {"uid": "claim-uid"}}));
+}
+
+#[tokio::test]
+async fn a_claim_is_seen_with_its_owner() {
+    let owned = json!({
+        "metadata": {
+            "name": "tier-0", "uid": "claim-uid", "labels": {"role": "alluxio-worker"},
+            "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "w", "uid": "p", "controller": true}],
+        },
+        "spec": {},
+    });
+    let bare = json!({"metadata": {"name": "tier-0", "uid": "claim-uid"}, "spec": {}});
+    let owner = Owner {
+        kind: "Pod".into(),
+        name: "w".into(),
+    };
+    let role = Some("alluxio-worker".to_owned());
+    for (answer, owner, role) in [(owned, Some(owner), role), (bare, None, None)] {
+        let script = Script::with([Answer::With(200, answer)]);
+        let claim = seen().claim.expect("a claim");
+        let found = script.cluster.claim(&claim).await.expect("an answer");
+        let uid = "claim-uid".into();
+        assert_eq!(found, Some(VolumeClaim { uid, owner, role }));
+        assert_eq!(
+            script.lines(),
+            ["GET /api/v1/namespaces/alluxio/persistentvolumeclaims/tier-0"]
+        );
+    }
+    let script = Script::with([Answer::failure(404, "no")]);
+    let claim = seen().claim.expect("a claim");
+    assert_eq!(script.cluster.claim(&claim).await, Ok(None));
 }
 
 #[tokio::test]

@@ -148,10 +148,13 @@ fn a_master_stands_where_no_group_takes_its_node_away_and_may_be_there_before_an
     let objects = objects(&prod());
     let pod = master_pod(&objects);
     assert_eq!(pod["nodeSelector"], json!({ names::MASTER_LABEL: names::TRUE }));
-    assert!(
-        list(&pod["tolerations"])
-            .iter()
-            .any(|toleration| toleration["key"] == names::STARTUP_TAINT && toleration["operator"] == "Exists")
+    // A key for each: one that tolerated a cordon as well would come back to the node that is being drained.
+    assert_eq!(
+        pod["tolerations"],
+        json!([
+            { "key": names::STARTUP_TAINT, "operator": "Exists" },
+            { "key": names::MASTER_LABEL, "operator": "Exists" },
+        ])
     );
     let template = &named(&objects, "StatefulSet", "alluxio-master")["spec"]["template"];
     assert_eq!(

@@ -77,18 +77,18 @@ fn labels_taints_and_classes_are_those_that_the_functions_set_and_look_for() {
 }
 
 #[test]
-fn both_daemon_sets_run_under_the_startup_taint() {
-    let objects = objects(&settings());
+fn no_taint_ends_a_worker_or_keeps_it_off() {
+    let objects = [objects(&settings()), objects(&dev())].concat();
     let mut pods = worker_pods(&objects);
+    assert!(
+        pods.iter()
+            .any(|pod| !pod["nodeSelector"][names::MEMORY_WORKER_LABEL].is_null()),
+        "a worker whose cache is in memory is among them"
+    );
     pods.push(provisioner_pod(&objects));
     for pod in pods {
-        let tolerated = list(&pod["tolerations"]).iter().any(|toleration| {
-            let key = &toleration["key"];
-            (key.is_null() || *key == names::STARTUP_TAINT)
-                && toleration["operator"] == "Exists"
-                && toleration["effect"] == "NoSchedule"
-        });
-        assert!(tolerated, "{pod}");
+        // Without key and effect: NoSchedule and NoExecute of every key.
+        assert_eq!(pod["tolerations"], json!([{ "operator": "Exists" }]), "{pod}");
     }
 }
 

@@ -197,7 +197,7 @@ fn calls_follow_at_once_while_files_become_safe() {
     let idle = progress.totals;
     assert!(!progress.called(idle), "nothing became safe, no pass goes on");
     let calls = (0..10_000).take_while(|_| saved(&mut progress)).count();
-    assert!((300..400).contains(&calls), "{calls}");
+    assert!((250..=300).contains(&calls), "{calls}");
 }
 
 #[test]
