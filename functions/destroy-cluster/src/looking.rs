@@ -19,6 +19,7 @@ const WORKERS_AT_A_TIME: usize = 8;
 const CALLS_AT_A_TIME: usize = 8;
 
 /// How far a look came.
+#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(crate) enum Looked {
     /// Through all files of all workers.
     Whole(Round),

@@ -35,7 +35,7 @@ const MOST_LOOKED_AT: usize = 6;
 const LIST_LIMIT: Duration = Duration::from_secs(10);
 /// A copy that was asked for and never seen takes room in the reckoning for this long: a worker has taken it up by
 /// then, or never will.
-const COPY_LIMIT: Duration = Duration::from_secs(300);
+const COPY_LIMIT: Duration = Duration::from_mins(5);
 /// So many files of a worker's list are looked through for persisted ones: one page, which the worker answers within a second.
 const FILES_TO_FREE: u32 = 500;
 /// So often blocks are freed on a worker for one file.
@@ -220,7 +220,7 @@ impl Copies {
             }
         }
         // Large files: more than one turn each.
-        self.place_again(&mut placing, &claimed);
+        Self::place_again(&mut placing, &claimed);
         for worker in &claimed {
             // What was freed may be in a directory in which it makes no room for a block: then once more.
             for _ in 0..FREED_AT_MOST {
@@ -230,7 +230,7 @@ impl Copies {
                 targets.rooms.remove(&worker.host);
                 placing.take_back(worker);
                 self.place(&mut placing, worker, wish, targets).await?;
-                self.place_again(&mut placing, std::slice::from_ref(worker));
+                Self::place_again(&mut placing, std::slice::from_ref(worker));
             }
         }
         if claimed.is_empty() && placing.not_yet.is_none() {
@@ -245,7 +245,7 @@ impl Copies {
                     Target::Busy(why) => placing.not_yet = Some(why),
                 }
             }
-            self.place_again(&mut placing, &claimed);
+            Self::place_again(&mut placing, &claimed);
         }
         if !placing.left.is_empty() {
             return Ok(match placing.not_yet {
@@ -303,22 +303,21 @@ impl Copies {
         targets: &Targets,
     ) -> Result<(), Failure> {
         let known = targets.rooms.get(&worker.host).cloned();
-        let room = match known {
-            Some(room) => room,
-            None => {
-                let directories = self.workers.directories(worker).await;
-                let Some(directories) = directories.map_err(Failure::Neighbour)? else {
-                    placing.not_yet = Some(format!("worker {} does not answer", worker.host));
-                    return Ok(());
-                };
-                self.room(worker, &directories, wish)
-            }
+        let room = if let Some(room) = known {
+            room
+        } else {
+            let directories = self.workers.directories(worker).await;
+            let Some(directories) = directories.map_err(Failure::Neighbour)? else {
+                placing.not_yet = Some(format!("worker {} does not answer", worker.host));
+                return Ok(());
+            };
+            self.room(worker, &directories, wish)
         };
         placing.give(worker, room);
         Ok(())
     }
 
-    fn place_again(&self, placing: &mut Placing<'_>, workers: &[Worker]) {
+    fn place_again(placing: &mut Placing<'_>, workers: &[Worker]) {
         loop {
             let before = placing.left.len();
             for worker in workers {

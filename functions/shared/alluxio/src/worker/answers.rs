@@ -68,11 +68,11 @@ fn listed(file: FileInfo) -> WorkerFile {
         persisted: file.persistence_state == "PERSISTED",
         path: file.absolute_path,
         pinned: file.pinned,
-        blocks: file.blocks_on_tier.into_values().flatten().map(held).collect(),
+        blocks: file.blocks_on_tier.values().flatten().map(held).collect(),
     }
 }
 
-fn held(block: FileBlockInfo) -> HeldBlock {
+fn held(block: &FileBlockInfo) -> HeldBlock {
     HeldBlock {
         id: block.id,
         bytes: not_negative(block.block_length),

@@ -29,6 +29,10 @@ impl Block {
 }
 
 /// A file as the master knows it.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a field of Alluxio's answer"
+)]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(
     clippy::struct_excessive_bools,

@@ -40,9 +40,8 @@ impl Round {
     /// Notes what becomes of a file that a host holds, and whether it is counted there.
     pub fn note(&mut self, path: &str, bytes: u64, fate: Fate, counts: bool) {
         match fate {
-            Fate::Safe => {}
             Fate::Broken(broken) if counts => self.broken.note(path, bytes, &broken.to_string()),
-            Fate::Broken(_) => {}
+            Fate::Safe | Fate::Broken(_) => {}
             Fate::Persist | Fate::NotYet(_) if !counts => self.elsewhere += 1,
             Fate::Never(_) if !counts => self.never_elsewhere += 1,
             Fate::Persist => self.persist.add(bytes),
