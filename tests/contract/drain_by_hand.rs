@@ -61,6 +61,11 @@ const AT_MINIMUM: &str = "Currently, desiredSize equals minSize (3). Terminating
 const ENDED: &str = "Instance Id not found - No managed instance found for instance ID: i-0123456789abcdef0 (Service: \
                      AutoScaling, Status Code: 400, Request ID: 1)";
 
+/// It is on its way out, and its Node object is gone already.
+fn of_instance_that_ends() -> Ending {
+    without_node(drain(by_hand(), retaining("Terminating:Proceed"))).play()
+}
+
 fn ending_fails(error: &'static str, cause: &'static str, times: usize) -> Ending {
     drain(by_hand(), retaining("InService"))
         .action("terminateInstanceInAutoScalingGroup", move |before| {
@@ -138,6 +143,7 @@ pub(crate) fn all() -> Vec<Ending> {
         of_retained_instance_unseen(by_hand()),
         of_retained_instance_unseen(consenting()),
         of_retained_instance_proven_empty(),
+        of_instance_that_ends(),
         of_instance_in("InService"),
         of_instance_in("Terminating:Retained"),
         of_instance_in("Terminating:Wait"),
@@ -186,6 +192,15 @@ fn a_retained_instance_that_is_proven_empty_is_ended() {
     let ending = of_retained_instance_proven_empty();
     ending.assert_outcome("drained", "never opened");
     assert_eq!(terminations(&ending).len(), 1);
+}
+
+#[test]
+fn an_instance_that_ends_without_a_node_leaves_nothing() {
+    let ending = of_instance_that_ends();
+    ending.assert_outcome("ignored", "nothing of it is left to drain");
+    let asked = ending.asked("drain-cache").len();
+    assert_eq!(asked, 1, "its worker may still be in service");
+    assert_eq!(terminations(&ending), NONE);
 }
 
 #[test]

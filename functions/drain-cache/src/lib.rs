@@ -299,7 +299,7 @@ where
     /// There is no worker, as far as one look tells.
     fn absent(&self, session: &mut Session, node: Option<&Node>, reason: String) -> Step {
         session.absences += 1;
-        let doubtful = node.is_none() && !session.call.node.ends();
+        let doubtful = node.is_none() && !session.call.node.ends() && session.hold != Hold::Over;
         if doubtful && session.absences < LOOKS_FOR_A_WORKER && self.clock.now() < session.ends {
             return Step::NotYet(reason);
         }

@@ -28,6 +28,8 @@ pub(crate) struct Round {
     given_up: BTreeMap<String, String>,
     /// UIDs of the pods whose requests took seconds to be refused.
     slow: BTreeSet<String>,
+    /// What the API server said in this call of a pod that waits, by the pod's UID.
+    said: BTreeMap<String, String>,
     slow_until: Timestamp,
     /// Whether a request of this round took seconds.
     met_slow: bool,
@@ -42,6 +44,7 @@ impl Round {
             blocked: Vec::new(),
             given_up: BTreeMap::new(),
             slow: before.slow_pods.into_iter().collect(),
+            said: BTreeMap::new(),
             slow_until: began + SLOW_ANSWERS,
             met_slow: false,
         }
@@ -66,11 +69,9 @@ impl Round {
     pub(crate) fn must_skip(&mut self, pod: &Pod, now: Timestamp) -> bool {
         let skip = now >= self.slow_until && (self.met_slow || self.slow.contains(&pod.uid));
         if skip {
-            name(
-                &mut self.blocked,
-                pod,
-                "not asked for yet: other evictions are answered slowly",
-            );
+            let said = self.said.get(&pod.uid).map(String::as_str);
+            let why = said.unwrap_or("not asked for yet: other evictions are answered slowly");
+            name(&mut self.blocked, pod, why);
         }
         skip
     }
@@ -107,7 +108,10 @@ impl Round {
     fn note(&mut self, pod: &Pod, verdict: Verdict) {
         match verdict {
             Verdict::Goes => {}
-            Verdict::Waits(why) => name(&mut self.blocked, pod, &why),
+            Verdict::Waits(why) => {
+                name(&mut self.blocked, pod, &why);
+                self.said.insert(pod.uid.clone(), why);
+            }
             Verdict::Remains(why) => {
                 self.given_up.insert(pod.uid.clone(), why);
             }

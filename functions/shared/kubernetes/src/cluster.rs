@@ -95,6 +95,20 @@ impl Cluster {
             .map_err(|error| self.classify(asked, error))
     }
 
+    /// Makes a request for an object that may not be there. The status code decides: kube's `get_opt` wants the reason
+    /// `NotFound` as well.
+    pub(crate) async fn ask_optional<T>(
+        &self,
+        asked: Asked,
+        request: impl AsyncFn() -> kube::Result<T>,
+    ) -> Result<Option<T>> {
+        match self.send(request).await {
+            Ok(found) => Ok(Some(found)),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            Err(error) => Err(self.classify(asked, error)),
+        }
+    }
+
     /// Makes a request. A login that is refused is tried once more, with another token.
     pub(crate) async fn send<T>(&self, request: impl AsyncFn() -> kube::Result<T>) -> kube::Result<T> {
         let in_time = async || {

@@ -82,11 +82,8 @@ impl Cluster {
     /// The Node object of that name; none where there is none.
     async fn node_named(&self, name: &str) -> Result<Option<Node>> {
         let api = Api::<core::Node>::all(self.client.clone());
-        match self.send(async || api.get(name).await).await {
-            Ok(node) => Ok(Some(node_view(node))),
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
-            Err(error) => Err(self.classify(GET_NODES, error)),
-        }
+        let found = self.ask_optional(GET_NODES, async || api.get(name).await).await?;
+        Ok(found.map(node_view))
     }
 }
 

@@ -61,7 +61,9 @@ impl Claims for Cluster {
             verb: "get",
             resource: "persistentvolumeclaims",
         };
-        let found = self.ask(asked, async || api.get_opt(&claim.name).await).await?;
+        let found = self
+            .ask_optional(asked, async || api.get(&claim.name).await)
+            .await?;
         Ok(found.map(claim_view))
     }
 }
