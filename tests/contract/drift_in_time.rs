@@ -18,6 +18,7 @@ const STARTS: i64 = 120;
 
 /// How the drift check is deployed.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_field_names, reason = "the unit of each")]
 struct Deployed {
     heartbeat_seconds: u32,
     rate_seconds: i64,
@@ -143,7 +144,7 @@ fn assert_in_time(deployed: Deployed) {
         [Fails, Sees],
         [Blind, Sees],
     ] {
-        let lost = if checks == [Sees, Sees] { 0 } else { 1 };
+        let lost = i64::from(checks != [Sees, Sees]);
         if heartbeat <= (1 + lost) * deployed.rate_seconds + STARTS {
             continue;
         }

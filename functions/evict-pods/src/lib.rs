@@ -51,6 +51,7 @@ pub struct EvictCall {
 /// What an execution has done, carried from call to call so that the last one can tell it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[allow(clippy::struct_field_names, reason = "the names that an answer has for them")]
 pub struct Progress {
     /// Evictions that were accepted.
     evicted_pods: u32,

@@ -23,6 +23,7 @@ use tidegate_domain::subject::{InstanceId, Subject};
 pub(crate) const INSTANCE: &str = "i-0123456789abcdef0";
 
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct State {
     pub(crate) lifecycle: String,
     pub(crate) memory: Memory,

@@ -144,6 +144,7 @@ impl NodeChange {
 }
 
 /// A pod as the API server shows it.
+#[allow(clippy::struct_excessive_bools, reason = "each is seen apart from the others")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pod {
     /// `metadata.namespace`.

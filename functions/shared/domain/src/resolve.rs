@@ -247,17 +247,14 @@ pub fn resolve(scope: &Scope, known: Known<'_>) -> Resolution {
         (
             ResolveOutcome::Ignored,
             format!(
-                "instance type {} has no NVMe instance store: the label of its group runs its cache in memory",
-                subject.instance_type
+                "{}: the label of its group runs its cache in memory",
+                without_store(&subject)
             ),
         )
     } else if subject.disks.is_empty() && !in_memory && (direction == Direction::Join || state == ENDED) {
         (
             ResolveOutcome::Ignored,
-            format!(
-                "instance type {} has no NVMe instance store: no cache to care for",
-                subject.instance_type
-            ),
+            format!("{}: no cache to care for", without_store(&subject)),
         )
     } else if let Some(refused) = refused {
         (ResolveOutcome::Refused, refused)
@@ -273,12 +270,7 @@ pub fn resolve(scope: &Scope, known: Known<'_>) -> Resolution {
         (ResolveOutcome::Resolved, reason)
     };
     let looked_at = outcome == ResolveOutcome::Resolved && subject.disks.is_empty() && !in_memory;
-    let look_for_worker = looked_at.then(|| {
-        format!(
-            "instance type {} has no NVMe instance store",
-            subject.instance_type
-        )
-    });
+    let look_for_worker = looked_at.then(|| without_store(&subject));
     Resolution {
         outcome,
         reason,
@@ -287,6 +279,13 @@ pub fn resolve(scope: &Scope, known: Known<'_>) -> Resolution {
         in_the_way,
         look_for_worker,
     }
+}
+
+fn without_store(subject: &Subject) -> String {
+    format!(
+        "instance type {} has no NVMe instance store",
+        subject.instance_type
+    )
 }
 
 /// What the group would refuse in the end of a drain that is carried out, and everything that is in the way of one that is

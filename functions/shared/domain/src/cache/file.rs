@@ -34,10 +34,6 @@ impl Block {
     reason = "each is a field of Alluxio's answer"
 )]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(
-    clippy::struct_excessive_bools,
-    reason = "the master tells each of them apart"
-)]
 pub struct FileState {
     /// `path`, as the master answers it.
     pub path: String,

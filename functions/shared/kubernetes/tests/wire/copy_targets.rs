@@ -1,3 +1,5 @@
+#![allow(clippy::expect_used, reason = "part of tests")]
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tidegate_domain::cache::{Worker, WorkerState};

@@ -1,3 +1,5 @@
+#![allow(clippy::expect_used, reason = "part of tests")]
+
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};

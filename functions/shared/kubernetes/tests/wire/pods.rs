@@ -1,3 +1,5 @@
+#![allow(clippy::expect_used, reason = "part of tests")]
+
 use std::time::Duration;
 
 use jiff::Timestamp;

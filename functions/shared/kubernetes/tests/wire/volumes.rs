@@ -144,7 +144,7 @@ async fn exactly_this_volume_and_exactly_this_claim_are_deleted() {
 
 #[tokio::test]
 async fn a_claim_is_seen_with_its_owner() {
-    let owned = json!({
+    let of_worker = json!({
         "metadata": {
             "name": "tier-0", "uid": "claim-uid", "labels": {"role": "alluxio-worker"},
             "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "w", "uid": "p", "controller": true}],
@@ -157,7 +157,7 @@ async fn a_claim_is_seen_with_its_owner() {
         name: "w".into(),
     };
     let role = Some("alluxio-worker".to_owned());
-    for (answer, owner, role) in [(owned, Some(owner), role), (bare, None, None)] {
+    for (answer, owner, role) in [(of_worker, Some(owner), role), (bare, None, None)] {
         let script = Script::with([Answer::With(200, answer)]);
         let claim = seen().claim.expect("a claim");
         let found = script.cluster.claim(&claim).await.expect("an answer");
