@@ -36,6 +36,24 @@ fn a_repair_of_a_kept_instance_ends_nothing() {
 }
 
 #[test]
+fn a_repair_asks_for_nothing_itself() {
+    for name in [
+        "drift-drain-i-0123456789abcdef0-1",
+        "leave-20261130-event-i-0123456789abcdef0",
+    ] {
+        let input = Start::of(Direction::Drain, INSTANCE).input();
+        let ending = drain(input, Account::with_instance("InService"))
+            .named(name)
+            .play();
+        assert_eq!(
+            ending.asked("cordon-node")[0]["askedToTerminate"],
+            Value::Null,
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn a_claim_learns_what_a_person_asked_for() {
     for (input, asked) in [
         (
@@ -43,9 +61,8 @@ fn a_claim_learns_what_a_person_asked_for() {
             json!(false),
         ),
         (json!({ "instanceId": INSTANCE, "terminate": true }), json!(true)),
-        (json!({ "instanceId": INSTANCE, "terminate": null }), Value::Null),
-        (json!({ "instanceId": INSTANCE }), Value::Null),
-        (Start::of(Direction::Drain, INSTANCE).input(), Value::Null),
+        (json!({ "instanceId": INSTANCE, "terminate": null }), json!(true)),
+        (json!({ "instanceId": INSTANCE }), json!(true)),
     ] {
         let ending = drain(input.clone(), Account::with_instance("InService")).play();
         assert_eq!(

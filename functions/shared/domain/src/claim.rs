@@ -158,8 +158,7 @@ impl Claim {
 
     /// Whether this wants something that the other would not do.
     fn adds_to(&self, other: &Self) -> bool {
-        (self.keeps_instance() && other.terminate && other.hook.is_none())
-            || (self.hook.is_some() && other.hook.is_none())
+        (self.hook.is_some() && other.hook.is_none())
             || (self.ends_instance() && !other.ends_instance())
             || (self.shrinks_group() && other.terminate && other.replace)
             || (self.reclaimed && !other.reclaimed)
@@ -175,7 +174,10 @@ impl Claim {
             terminate: self.terminate || other.terminate,
             replace: (self.replace || other.replace) && !shrinks,
             reclaimed: self.reclaimed || other.reclaimed,
-            asked_to_terminate: self.asked_to_terminate.or(other.asked_to_terminate),
+            asked_to_terminate: match (self.asked_to_terminate, other.asked_to_terminate) {
+                (Some(true), _) | (_, Some(true)) => Some(true),
+                (mine, theirs) => mine.or(theirs),
+            },
             ..self
         }
         .settled()
@@ -481,10 +483,22 @@ mod tests {
         let end = asked(drain("end", 3_600), true);
         for runs in [true, false] {
             assert!(taken(end.clone(), &keep, runs).terminate);
-            assert!(!taken(keep.clone(), &end, runs).terminate);
-            let plain = ending(drain("plain", 3_600));
-            assert!(!taken(keep.clone(), &plain, runs).terminate);
         }
+        assert!(!taken(keep.clone(), &end, false).terminate);
+        let plain = ending(drain("plain", 3_600));
+        assert!(!taken(keep, &plain, false).terminate);
+    }
+
+    #[test]
+    fn of_two_people_at_once_one_ends_the_instance() {
+        let keep = asked(drain("keep", 3_600), false);
+        let end = asked(drain("end", 3_600), true);
+        assert!(matches!(
+            decide(keep.clone(), Some(&end), true),
+            Decision::GiveWay(_)
+        ));
+        let both = taken(with_hook(keep), &end, true);
+        assert!(both.terminate && !both.keeps_instance());
     }
 
     #[test]
