@@ -102,6 +102,9 @@ async fn an_instance_that_never_becomes_a_node_is_abandoned_and_replaced() {
     group.scale_to(1).await;
     let instance = group.one_in("Pending:Wait", 30).await;
     group.untag(BOOT).await;
+    // Each step of a plan looks for the Node object in every way before it says what is missing.
+    let plan = json!({"instanceId": instance, "plan": true});
+    group.world.run(Machine::Join, &plan, 60).await.expect("planned");
     let execution = group.world.ended_for(Machine::Join, &instance, 240).await;
     assert!(
         execution
