@@ -124,12 +124,9 @@ impl AutoScaling for Account {
             retains: self.retains,
             min_size: self.min_size,
             desired_capacity: 3,
-            suspended: Vec::new(),
+            rebalances: self.rebalances,
+            ..GroupSettings::default()
         }))
-    }
-
-    async fn rebalances(&self, _: &str) -> Result<bool> {
-        Ok(self.rebalances)
     }
 }
 

@@ -206,8 +206,8 @@ impl<Groups: AutoScaling, Ec2: Instances, Eks: ApiServers> ResolveNode<Groups, E
         let (true, Some(Membership { group, .. })) = (trigger.advises(), membership) else {
             return Ok(None);
         };
-        let rebalances = self.groups.rebalances(group).await?;
-        Ok(membership.and_then(|membership| not_advised(trigger, membership, rebalances)))
+        let settings = self.groups.settings(group).await?;
+        Ok(membership.and_then(|membership| not_advised(trigger, membership, settings.as_ref())))
     }
 
     async fn one(&self, call: &ResolveCall, trigger: &Trigger) -> Result<Found> {
@@ -232,20 +232,21 @@ impl<Groups: AutoScaling, Ec2: Instances, Eks: ApiServers> ResolveNode<Groups, E
             Ok(membership) => membership,
             Err(reason) => return Ok(ignored(&[reason], facts)),
         };
-        if let Some(reason) = self.not_advised(trigger, Some(&membership)).await? {
+        let forgotten = membership.lifecycle_state == ENDED;
+        // The group itself may be gone by now where it has forgotten the instance.
+        let settings = if call.direction == Direction::Drain && !forgotten {
+            self.groups.settings(&membership.group).await?
+        } else {
+            None
+        };
+        if let Some(reason) = not_advised(trigger, &membership, settings.as_ref()) {
             return Ok(ignored(&[reason], facts));
         }
         let disks = self.instances.local_disks(&membership.instance_type).await?;
-        // Nothing waits for an instance that its group has forgotten; the group itself may be gone by now.
-        let (hooks, settings) = if membership.lifecycle_state == ENDED {
-            (Vec::new(), None)
+        let hooks = if forgotten {
+            Vec::new()
         } else {
-            let hooks = self.groups.hooks(&membership.group).await?;
-            let settings = match call.direction {
-                Direction::Drain => self.groups.settings(&membership.group).await?,
-                Direction::Join => None,
-            };
-            (hooks, settings)
+            self.groups.hooks(&membership.group).await?
         };
         let known = Known {
             direction: call.direction,

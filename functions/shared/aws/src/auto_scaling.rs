@@ -8,6 +8,7 @@ use aws_sdk_autoscaling::types::{
 use tidegate_domain::error::Result;
 use tidegate_domain::launches::LaunchTemplates;
 use tidegate_domain::ports::{AutoScaling, GroupHook, GroupSettings, Membership};
+use tidegate_domain::resolve::leaves;
 use tidegate_domain::subject::InstanceId;
 use tidegate_domain::turn::{GroupSize, GroupSizes};
 
@@ -97,13 +98,6 @@ impl AutoScaling for Groups {
     async fn settings(&self, group: &str) -> Result<Option<GroupSettings>> {
         self.group(group).await?.as_ref().map(settings).transpose()
     }
-
-    async fn rebalances(&self, group: &str) -> Result<bool> {
-        let found = self.group(group).await?;
-        Ok(found
-            .and_then(|found| found.capacity_rebalance())
-            .unwrap_or_default())
-    }
 }
 
 impl LaunchTemplates for Groups {
@@ -130,18 +124,12 @@ impl GroupSizes for Groups {
         let Some(found) = self.group(group).await? else {
             return Ok(GroupSize::default());
         };
-        let told = |value, what| told(DESCRIBE_GROUPS, value, what);
-        let members = found.instances().iter().map(|member| -> Result<_> {
-            let instance = InstanceId::parse(&told(member.instance_id(), "InstanceId")?)?;
-            let state = member.lifecycle_state().map(LifecycleState::as_str);
-            Ok((instance, told(state, "LifecycleState")?))
-        });
         let desired = found
             .desired_capacity()
             .and_then(|desired| usize::try_from(desired).ok());
         Ok(GroupSize {
             desired: desired.ok_or_else(|| incomplete(DESCRIBE_GROUPS, "DesiredCapacity"))?,
-            members: members.collect::<Result<_>>()?,
+            members: members(&found)?,
         })
     }
 }
@@ -164,7 +152,26 @@ fn settings(group: &AutoScalingGroup) -> Result<GroupSettings> {
         suspended: suspended
             .filter_map(|process| process.process_name().map(ToOwned::to_owned))
             .collect(),
+        rebalances: group.capacity_rebalance().unwrap_or_default(),
+        leaving: members(group)?
+            .into_iter()
+            .filter(|(_, state)| leaves(state))
+            .map(|(instance, _)| instance)
+            .collect(),
     })
+}
+
+/// The instances of a group, each with its lifecycle state.
+fn members(group: &AutoScalingGroup) -> Result<Vec<(InstanceId, String)>> {
+    let told = |value, what| told(DESCRIBE_GROUPS, value, what);
+    let members = group.instances().iter();
+    members
+        .map(|member| {
+            let instance = InstanceId::parse(&told(member.instance_id(), "InstanceId")?)?;
+            let state = member.lifecycle_state().map(LifecycleState::as_str);
+            Ok((instance, told(state, "LifecycleState")?))
+        })
+        .collect()
 }
 
 fn membership(found: &AutoScalingInstanceDetails) -> Result<Membership> {

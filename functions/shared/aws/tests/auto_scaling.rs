@@ -156,7 +156,7 @@ async fn a_group_retains_only_where_its_policy_says_so() {
             retains,
             min_size: 2,
             desired_capacity: 3,
-            suspended: Vec::new(),
+            ..GroupSettings::default()
         };
         assert_eq!(answer, Ok(Some(expected)), "{policy}");
     }
@@ -172,6 +172,36 @@ async fn a_group_tells_its_suspended_processes() {
         .await;
     let suspended = answer.map(|settings| settings.unwrap_or_default().suspended);
     assert_eq!(suspended, Ok(vec!["Launch".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_group_rebalances_where_it_says_so() {
+    for (fields, rebalances) in [
+        ("<CapacityRebalance>true</CapacityRebalance>", true),
+        ("<CapacityRebalance>false</CapacityRebalance>", false),
+        ("", false),
+    ] {
+        let endpoint = Endpoint::with([group(fields)]);
+        let answer = Groups::new(&endpoint.configuration())
+            .settings("nvme-nodes")
+            .await;
+        let answer = answer.map(|settings| settings.unwrap_or_default().rebalances);
+        assert_eq!(answer, Ok(rebalances), "{fields}");
+    }
+}
+
+#[tokio::test]
+async fn a_group_names_its_leaving_instances() {
+    let members = format!(
+        "<Instances><member><InstanceId>{ID}</InstanceId><LifecycleState>Terminating:Wait</LifecycleState></member>\
+         <member><InstanceId>i-0fedcba9876543210</InstanceId><LifecycleState>InService</LifecycleState></member></Instances>"
+    );
+    let endpoint = Endpoint::with([group(&members)]);
+    let answer = Groups::new(&endpoint.configuration())
+        .settings("nvme-nodes")
+        .await;
+    let leaving = answer.map(|settings| settings.unwrap_or_default().leaving);
+    assert_eq!(leaving, Ok(vec![instance()]));
 }
 
 #[tokio::test]

@@ -6,7 +6,6 @@ use endpoint::{Answer, Endpoint};
 use serde_json::json;
 use tidegate_aws::{Groups, JoinHistory, ListedDrains};
 use tidegate_domain::launches::{EndedJoins, LaunchTemplates};
-use tidegate_domain::ports::AutoScaling;
 use tidegate_domain::subject::InstanceId;
 use tidegate_domain::turn::{GroupSize, GroupSizes, RunningDrains};
 
@@ -23,19 +22,6 @@ fn group(fields: &str) -> Answer {
          <AutoScalingGroupName>nvme-nodes</AutoScalingGroupName>{fields}</member></AutoScalingGroups>\
          </DescribeAutoScalingGroupsResult></DescribeAutoScalingGroupsResponse>"
     ))
-}
-
-#[tokio::test]
-async fn a_group_rebalances_where_it_says_so() {
-    for (fields, rebalances) in [
-        ("<CapacityRebalance>true</CapacityRebalance>", true),
-        ("<CapacityRebalance>false</CapacityRebalance>", false),
-        ("", false),
-    ] {
-        let endpoint = Endpoint::with([group(fields)]);
-        let groups = Groups::new(&endpoint.configuration());
-        assert_eq!(groups.rebalances("nvme-nodes").await, Ok(rebalances), "{fields}");
-    }
 }
 
 #[tokio::test]

@@ -82,6 +82,10 @@ pub struct GroupSettings {
     pub desired_capacity: u32,
     /// The names of its `SuspendedProcesses`.
     pub suspended: Vec<String>,
+    /// Whether it replaces an instance by itself on a rebalance recommendation (`CapacityRebalance`).
+    pub rebalances: bool,
+    /// Its instances that are on their way out, which `DesiredCapacity` counts no longer.
+    pub leaving: Vec<InstanceId>,
 }
 
 /// Auto Scaling.
@@ -94,8 +98,6 @@ pub trait AutoScaling {
     async fn hooks(&self, group: &str) -> Result<Vec<GroupHook>>;
     /// What a group is set to; none where there is no such group (any more).
     async fn settings(&self, group: &str) -> Result<Option<GroupSettings>>;
-    /// Whether the group replaces an instance by itself on a rebalance recommendation (`CapacityRebalance`).
-    async fn rebalances(&self, group: &str) -> Result<bool>;
 }
 
 /// Where an execution stands.

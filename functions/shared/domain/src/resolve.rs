@@ -296,7 +296,9 @@ fn hindrances(
     settings: &GroupSettings,
 ) -> (Option<String>, Vec<String>) {
     let group = &subject.auto_scaling_group;
-    let end = end(trigger, &subject.lifecycle_state, subject.hook.is_some());
+    // What one answer says of both counts: the instance may have begun to leave since its state was read.
+    let leaves = leaves(&subject.lifecycle_state) || settings.leaving.contains(&subject.instance_id);
+    let end = end(trigger, leaves, subject.hook.is_some());
     let mut in_the_way = suspended(group, settings, end);
     let refusal = refusal(group, settings, end);
     in_the_way.extend(refusal.clone());
@@ -305,14 +307,14 @@ fn hindrances(
 
 /// What becomes of the instance in the end. One that a hook holds, or that is on its way out or taken back by EC2, leaves
 /// its group anyway, and a retained one counts no longer.
-fn end(trigger: &Trigger, state: &str, hook_waits: bool) -> End {
+fn end(trigger: &Trigger, leaves: bool, hook_waits: bool) -> End {
     let wishes = trigger.wishes();
     let ends = if trigger.by_hand() {
         wishes.terminate.unwrap_or(true)
     } else {
         trigger.replaces()
     };
-    if !ends || hook_waits || leaves(state) || trigger.reclaimed() {
+    if !ends || hook_waits || leaves || trigger.reclaimed() {
         End::Stays
     } else if trigger.replaces() {
         End::Replaced
@@ -334,14 +336,18 @@ pub fn asks_ec2(direction: Direction, membership: Option<&Membership>) -> bool {
 /// A young instance that is drained on advice is replaced from the same Spot pool, which gives the same advice: it joins,
 /// and the interruption warning saves what it holds if it comes to that.
 #[must_use]
-pub fn not_advised(trigger: &Trigger, membership: &Membership, group_rebalances: bool) -> Option<String> {
+pub fn not_advised(
+    trigger: &Trigger,
+    membership: &Membership,
+    settings: Option<&GroupSettings>,
+) -> Option<String> {
     let Membership {
         group,
         lifecycle_state: state,
         ..
     } = membership;
     let instance = trigger.instance().filter(|_| trigger.advises())?;
-    if group_rebalances {
+    if settings.is_some_and(|settings| settings.rebalances) {
         Some(format!(
             "group {group} replaces {instance} by itself (CapacityRebalance), and its terminate action drains the node"
         ))

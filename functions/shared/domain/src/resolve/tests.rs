@@ -453,11 +453,18 @@ fn a_node_that_returns_to_a_warm_pool_or_ends_in_it_is_drained() {
 }
 
 fn at_minimum(trigger: &Trigger, state: &str) -> Resolution {
-    let settings = GroupSettings {
-        min_size: 3,
-        desired_capacity: 3,
-        ..GroupSettings::default()
-    };
+    with_settings(
+        trigger,
+        state,
+        &GroupSettings {
+            min_size: 3,
+            desired_capacity: 3,
+            ..GroupSettings::default()
+        },
+    )
+}
+
+fn with_settings(trigger: &Trigger, state: &str, settings: &GroupSettings) -> Resolution {
     let known = Known {
         direction: Direction::Drain,
         trigger,
@@ -465,7 +472,7 @@ fn at_minimum(trigger: &Trigger, state: &str) -> Resolution {
         membership: &member(state),
         disks: vec![Disk { size_gb: 300 }; 2],
         hooks: &hooks(),
-        settings: Some(&settings),
+        settings: Some(settings),
         identity: Identity::default(),
         started_at: Timestamp::UNIX_EPOCH,
     };
@@ -481,6 +488,16 @@ fn a_drain_that_its_group_would_refuse_is_refused() {
     let resolution = at_minimum(&by_hand(), "InService");
     assert_eq!(resolution.outcome, ResolveOutcome::Refused);
     assert!(resolution.reason.contains("MinSize 3"), "{}", resolution.reason);
+}
+
+#[test]
+fn an_instance_that_leaves_meanwhile_is_not_refused() {
+    let settings = GroupSettings {
+        leaving: vec![instance()],
+        ..GroupSettings::default()
+    };
+    let resolution = with_settings(&by_hand(), "InService", &settings);
+    assert_eq!(resolution.outcome, ResolveOutcome::Resolved);
 }
 
 #[test]
@@ -549,13 +566,18 @@ fn a_recommendation_is_left_to_a_group_that_rebalances() {
         instance_type: "m5d.4xlarge".into(),
         lifecycle_state: state.into(),
     };
-    let reason = not_advised(&advice, &member("InService"), true).expect("left to the group");
+    let settings = GroupSettings {
+        rebalances: true,
+        ..GroupSettings::default()
+    };
+    let rebalances = Some(&settings);
+    let reason = not_advised(&advice, &member("InService"), rebalances).expect("left to the group");
     assert!(reason.contains("CapacityRebalance"), "{reason}");
-    assert_eq!(not_advised(&advice, &member("InService"), false), None);
+    assert_eq!(not_advised(&advice, &member("InService"), None), None);
     for young in ["Pending", "Pending:Wait", "Pending:Proceed", "Warmed:Running"] {
-        let reason = not_advised(&advice, &member(young), false).expect("it still joins");
+        let reason = not_advised(&advice, &member(young), None).expect("it still joins");
         assert!(reason.contains(young), "{reason}");
     }
     let warning = notice(News::SpotInterruption, 0);
-    assert_eq!(not_advised(&warning, &member("Pending:Wait"), true), None);
+    assert_eq!(not_advised(&warning, &member("Pending:Wait"), rebalances), None);
 }
