@@ -26,7 +26,6 @@ where
             Repair::ChangeNode { node, change, words } => self.change_node(node, change, words).await?,
             Repair::DeleteOrphan(volume) => self.delete_orphan(volume).await?,
             Repair::DeleteReleased(volume) => talk(Volumes::delete(&self.cluster, volume).await?, "deleted"),
-            Repair::DeleteClaim(claim) => talk(self.cluster.delete_claim(claim).await?, "deleted"),
             Repair::ForgetWorker(worker) => talk(self.master.forget(worker).await?, "forgotten"),
             Repair::PutHook { group, hook } => {
                 self.groups.put_hook(group, hook).await?;

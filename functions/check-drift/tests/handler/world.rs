@@ -252,8 +252,8 @@ impl Volumes for World {
         self.cluster(Changed::Done)
     }
 
-    async fn delete_claim(&self, _: &ClaimRef) -> Result<Changed> {
-        self.cluster(Changed::Done)
+    async fn delete_claim(&self, claim: &ClaimRef) -> Result<Changed> {
+        unreachable!("no drift deletes claim {}", claim.name)
     }
 }
 

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::kind::Kind;
 use super::start::Start;
 use crate::cache::Worker;
-use crate::node::{ClaimRef, Node, NodeChange, Volume};
+use crate::node::{Node, NodeChange, Volume};
 use crate::ports::GroupHook;
 use crate::resolve::Direction;
 
@@ -69,8 +69,6 @@ pub enum Repair {
     DeleteOrphan(Volume),
     /// The volume is deleted: its provisioner publishes the disk again.
     DeleteReleased(Volume),
-    /// The claim is deleted.
-    DeleteClaim(ClaimRef),
     /// The master is told to forget the worker.
     ForgetWorker(Worker),
     /// The hook is put.
@@ -113,9 +111,6 @@ impl fmt::Display for Repair {
             Self::ChangeNode { node, words, .. } => write!(formatter, "{words} node {}", node.name),
             Self::DeleteOrphan(volume) | Self::DeleteReleased(volume) => {
                 write!(formatter, "delete volume {}", volume.name)
-            }
-            Self::DeleteClaim(claim) => {
-                write!(formatter, "delete claim {}/{}", claim.namespace, claim.name)
             }
             Self::ForgetWorker(worker) => write!(formatter, "have Alluxio forget worker {}", worker.host),
             Self::PutHook { group, hook } => write!(formatter, "put hook {} on group {group}", hook.name),

@@ -187,7 +187,10 @@ pub(super) fn unclaimed(claims: &[SeenClaim], pods: &[SeenPod]) -> Vec<Finding> 
                 ),
                 since: None,
                 about: About::Remains,
-                repair: Repair::DeleteClaim(claim.clone()),
+                repair: Repair::Nothing(
+                    "Kubernetes' garbage collector deletes it: if it stays, look for what keeps kube-controller-manager from it"
+                        .into(),
+                ),
             }
         })
         .collect()
