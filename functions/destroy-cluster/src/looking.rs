@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures::future::join_all;
 use futures::{StreamExt, TryStreamExt, stream};
 use tidegate_domain::cache::{Holder, Pass, Pending, Worker, probe};
-use tidegate_domain::destroy::{Fate, Round, Settled, counted_at, fate};
+use tidegate_domain::destroy::{Fate, Progress, Round, Settled, counted_at, fate};
 use tidegate_domain::error::Result;
 use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock};
 
@@ -171,10 +171,12 @@ impl<N: Neighbours> DestroyCluster<N> {
             self.clock.sleep(BETWEEN_LOOKS).await;
             self.look_after_pending(session).await?;
         }
-        if file.persisting || self.master.persist(&file.path).await? == Changed::Done {
+        let adopted = file.persisting && !session.progress.flow.asks_for_all();
+        if adopted || self.master.persist(&file.path).await? == Changed::Done {
             session.progress.asked(Pending {
                 path: file.path,
                 bytes: file.bytes,
+                adopted,
                 asked_at: self.clock.now(),
                 ..Pending::default()
             });
@@ -201,31 +203,43 @@ impl<N: Neighbours> DestroyCluster<N> {
             .buffered(CALLS_AT_A_TIME)
             .try_collect()
             .await?;
+        let mut tried = None;
         for (pending, state) in pending.into_iter().zip(states) {
             let Some(state) = state else { continue };
             if state.persisted {
-                session.progress.saved(pending.bytes, now);
+                session.progress.saved(&pending, now);
+                tried = Some(pending).filter(|pending| pending.times > 0).or(tried);
             } else {
                 session.progress.pending.push(pending);
             }
         }
-        self.ask_again(session).await
+        self.ask_again(session, tried.as_ref()).await
     }
 
-    /// Asks for one file again where nothing at all moves any more: to ask again makes Alluxio begin anew.
-    async fn ask_again(&self, session: &mut Session) -> Result<()> {
+    /// Asks again for what another file has overtaken, for one of those that may wait for a command, and for one where
+    /// nothing at all moves any more: to ask again makes Alluxio begin anew.
+    async fn ask_again(&self, session: &mut Session, tried: Option<&Pending>) -> Result<()> {
         let now = self.clock.now();
-        let progress = &mut session.progress;
-        if !progress.flow.halted(&progress.pending, now) {
-            return Ok(());
+        let awaits_command = session
+            .stores
+            .as_ref()
+            .is_some_and(|stores| stores.awaits_command);
+        let Progress { flow, pending, .. } = &mut session.progress;
+        let mut again = tried.map_or_else(Vec::new, |tried| flow.overtaken(pending, tried, now));
+        if awaits_command {
+            again.extend(flow.early(pending, now));
         }
-        progress.flow.halt(now);
-        if let Some(index) = probe(&progress.pending) {
-            let mut asked = progress.pending.remove(index);
+        if flow.halted(pending, now) {
+            flow.halt(now);
+            again.extend(probe(pending));
+        }
+        again.sort_unstable();
+        again.dedup();
+        for index in again {
+            let asked = &mut pending[index];
             if self.master.persist(&asked.path).await? == Changed::Done {
                 asked.asked_at = now;
                 asked.times += 1;
-                session.progress.pending.push(asked);
             }
         }
         Ok(())

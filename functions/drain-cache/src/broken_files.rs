@@ -1,9 +1,9 @@
 //! Files that lost a block on another worker before the drain began.
 
 use serde_json::{Value, json};
-use tidegate_domain::cache::MOST_LOSSES_BYTES;
+use tidegate_domain::cache::{MOST_LOSSES_BYTES, WorkerState};
 
-use crate::fake_world::{MB, World};
+use crate::fake_world::{MB, World, worker};
 
 const HOUR: i64 = 3_600;
 
@@ -61,6 +61,19 @@ async fn what_fits_on_no_worker_holds_nobody() {
         assert!(!world.files.borrow()["/broken"].elsewhere);
         assert_eq!(named(&answer), ["/broken"]);
     }
+}
+
+#[tokio::test]
+async fn a_draining_worker_may_have_the_lost_blocks() {
+    let world = world("/spread");
+    let other = worker("10.0.1.8", WorkerState::Decommissioned);
+    world.others.replace(vec![other]);
+    let (answer, _) = world.run(HOUR, json!({})).await;
+    assert_eq!(answer["outcome"], "incomplete", "{answer}");
+    let kept = answer["namedFiles"][0].as_str().expect("a name");
+    assert!(kept.starts_with("/spread"), "{kept}");
+    assert!(answer.get("brokenFiles").is_none(), "{answer}");
+    assert_eq!(world.decommissioned_at.get(), None);
 }
 
 #[tokio::test]

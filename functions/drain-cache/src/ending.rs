@@ -4,7 +4,7 @@
 use tidegate_domain::cache::{LastLook, Worker};
 use tidegate_domain::error::Result;
 use tidegate_domain::outcome::DrainOutcome;
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Clock, CopyTargets};
+use tidegate_domain::ports::{CacheMaster, CacheWorker, Clock, CopyTargets, WorkerReport};
 
 use super::{DrainCache, Session, Step};
 
@@ -72,7 +72,7 @@ impl Session {
     }
 }
 
-impl<Cluster: CopyTargets, Master: CacheMaster, Workers: CacheWorker, C: Clock>
+impl<Cluster: CopyTargets, Master: CacheMaster + WorkerReport, Workers: CacheWorker, C: Clock>
     DrainCache<Cluster, Master, Workers, C>
 {
     /// What is only on a worker whose hook waits no longer. The worker stays as it is: where the group keeps the instance,

@@ -91,6 +91,8 @@ pub(crate) struct World {
     pub(crate) away_until: Cell<i64>,
     /// Files with one of these in their path are refused by the under store.
     pub(crate) refused: RefCell<Vec<String>>,
+    /// Whether Alluxio begins to persist what clients write on a command only, and its configuration says so.
+    pub(crate) awaits_command: Cell<bool>,
     /// What other workers take of copies; they have no room where that is nothing.
     pub(crate) copied_a_second: Cell<u64>,
     /// How long a page takes beside a second, for each of its files.
@@ -156,6 +158,7 @@ impl World {
             streams: Cell::new(10),
             away_until: Cell::new(0),
             refused: RefCell::default(),
+            awaits_command: Cell::new(false),
             copied_a_second: Cell::new(0),
             milliseconds_a_file: Cell::new(0),
             unnamed: Cell::new(0),
@@ -289,6 +292,11 @@ impl World {
             retry_after: 1,
         };
         self.requests.borrow_mut().insert(path.to_owned(), request);
+    }
+
+    /// A client has written a file with `ASYNC_THROUGH`, and Alluxio waits for a command.
+    pub(crate) fn await_command(&self, path: &str) {
+        self.files.borrow_mut().get_mut(path).expect("a file").persisting = true;
     }
 
     pub(crate) fn saved_bytes(&self) -> u64 {
@@ -478,6 +486,7 @@ impl CacheMaster for &World {
         Ok(Stores {
             blacklist: self.never_persisted.borrow().clone(),
             mounts: [("/".to_owned(), self.read_only.get())].into(),
+            awaits_command: self.awaits_command.get(),
             stalled: false,
         })
     }

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tidegate_domain::cache::{
-    Holder, Losses, MOST_CARRIED, MOST_WAITING, Need, Pass, Pending, Unsaved, Waiting, Worker, judge,
-    last_moment, last_turn, near, next_turn, prune,
+    Holder, Losses, MOST_CARRIED, MOST_WAITING, Need, Pass, Pending, Unsaved, Waiting, Worker, last_moment,
+    last_turn, near, next_turn, prune,
 };
 use tidegate_domain::error::Result;
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Clock, Copied, CopyTargets};
+use tidegate_domain::ports::{CacheMaster, CacheWorker, Clock, Copied, CopyTargets, WorkerReport};
 
-use super::saving::{CALLS_AT_A_TIME, Paged, Passed, Ways, missing, note_broken};
+use super::judging::Ways;
+use super::saving::{CALLS_AT_A_TIME, Paged, Passed, missing, note_broken};
 use super::{BETWEEN_LOOKS, DrainCache, Session};
 
 /// How long the last look through the files may take: half of the last moment.
@@ -20,7 +21,7 @@ const LAST_LOOK: Duration = Duration::from_secs(4);
 /// So many files are copied at a time to other workers beside those that are persisted.
 const COPIES_AT_A_TIME: usize = 8;
 
-impl<Cluster: CopyTargets, Master: CacheMaster, Workers: CacheWorker, C: Clock>
+impl<Cluster: CopyTargets, Master: CacheMaster + WorkerReport, Workers: CacheWorker, C: Clock>
     DrainCache<Cluster, Master, Workers, C>
 {
     /// Goes on with a pass through the files of a worker.
@@ -217,7 +218,7 @@ impl<Cluster: CopyTargets, Master: CacheMaster, Workers: CacheWorker, C: Clock>
         worker: &Worker,
     ) -> Result<(Unsaved, Losses, bool)> {
         let ends = self.clock.now() + LAST_LOOK;
-        let stores = self.master.stores().await?;
+        let ways = self.ways(worker, &mut session.others_answer).await?;
         let (mut pass, mut unsaved) = (Pass::default(), Unsaved::default());
         loop {
             let size = &mut session.progress.page;
@@ -227,7 +228,8 @@ impl<Cluster: CopyTargets, Master: CacheMaster, Workers: CacheWorker, C: Clock>
             let unpersisted: Vec<_> = page.files.iter().filter(|file| !file.persisted).collect();
             for some in unpersisted.chunks(CALLS_AT_A_TIME) {
                 for (file, state) in some.iter().zip(self.states(some).await?) {
-                    let verdict = judge(state.as_ref(), Holder::of(worker, Some(&file.blocks)), &stores);
+                    let holder = Holder::of(worker, Some(&file.blocks));
+                    let verdict = ways.judge(&session.progress, &file.path, state.as_ref(), holder);
                     note_broken(&mut pass, &file.path, state.as_ref(), &verdict);
                     if let Some(what) = missing(verdict.need)
                         && verdict.only_here > 0

@@ -8,6 +8,7 @@ mod ending;
 mod fake_world;
 mod finding;
 mod hurry;
+mod judging;
 mod leaving;
 mod plan;
 mod saving;
@@ -175,11 +176,15 @@ struct Session {
     looked_again: bool,
     /// Why no other worker takes copies.
     without_target: Option<String>,
-    /// When the call answers.
+    /// Whether another worker out of service answers; none before this call has asked.
+    others_answer: Option<bool>,
+    /// Whether Alluxio persists what clients write on a command only.
+    awaits_command: bool,
     /// This call has looked for the Node object everywhere, and there is none.
     nodeless: bool,
     /// Looks of this call that found no worker.
     absences: u32,
+    /// When the call answers.
     ends: Timestamp,
     /// When it begins nothing more: what is under way at its end goes on to here.
     closes: Timestamp,
@@ -513,6 +518,8 @@ where
             leaving: false,
             hold: if hook_over { Hold::Over } else { Hold::Lasts },
             without_target: None,
+            others_answer: None,
+            awaits_command: false,
             ends: began + watch,
             closes: began + watch + TO_END,
             facts: Facts::default(),

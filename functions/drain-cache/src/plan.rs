@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tidegate_domain::cache::{
     Forecast, Found, Holder, Pass, Phase, Progress, Rate, RateMemory, Surroundings, Worker, WorkerState,
-    forecast, judge, next_phase,
+    forecast, next_phase,
 };
 use tidegate_domain::error::Result;
 use tidegate_domain::outcome::{Answer, DrainOutcome};
@@ -101,7 +101,7 @@ where
     ) -> Result<Answer<DrainOutcome, Planned>> {
         let ends = self.clock.now() + Duration::from_secs(self.watch_seconds.into());
         let closes = ends + TO_END;
-        let stores = self.master.stores().await?;
+        let ways = self.ways(worker, &mut None).await?;
         let (mut pass, mut found): (Pass, Found) = (
             progress.pass.take().unwrap_or_default(),
             progress.found.take().unwrap_or_default(),
@@ -128,7 +128,8 @@ where
                     return Ok(planned.go_on(progress, before.0, before.1));
                 }
                 for (file, state) in some.iter().zip(self.states(some).await?) {
-                    let verdict = judge(state.as_ref(), Holder::of(worker, Some(&file.blocks)), &stores);
+                    let holder = Holder::of(worker, Some(&file.blocks));
+                    let verdict = ways.judge(&progress, &file.path, state.as_ref(), holder);
                     note_broken(&mut pass, &file.path, state.as_ref(), &verdict);
                     found.note(state.map_or(0, |state| state.length), &verdict);
                 }

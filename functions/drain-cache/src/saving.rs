@@ -6,12 +6,13 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use tidegate_domain::cache::{
-    FileState, HeldBlock, Holder, Need, PageSize, Pass, Pending, Progress, Stores, Verdict, Worker,
-    WorkerFile, WorkerFilePage, judge, near, overtaken, probe,
+    FileState, HeldBlock, Holder, Need, PageSize, Pass, Pending, Progress, Verdict, Worker, WorkerFile,
+    WorkerFilePage, near, probe,
 };
 use tidegate_domain::error::Result;
-use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock, Copied, CopyTargets};
+use tidegate_domain::ports::{CacheMaster, CacheWorker, Changed, Clock, Copied, CopyTargets, WorkerReport};
 
+use super::judging::Ways;
 use super::{DrainCache, Session};
 
 /// So many calls to the master at a time.
@@ -42,57 +43,13 @@ pub(super) enum Paged {
     Silent,
 }
 
-/// What Alluxio persists, as it is and where nothing persisted arrives.
-pub(super) struct Ways {
-    stores: Stores,
-    stalled: Stores,
-}
-
-impl Ways {
-    fn of(stores: Stores) -> Self {
-        let stalled = Stores {
-            stalled: true,
-            ..stores.clone()
-        };
-        Self { stores, stalled }
-    }
-
-    /// Judges a file; one whose persisting keeps failing as if there were no under store.
-    pub(super) fn judge(
-        &self,
-        progress: &Progress,
-        path: &str,
-        state: Option<&FileState>,
-        holder: Holder<'_>,
-    ) -> Verdict {
-        let given_way = progress.gave_way(path);
-        judge(
-            state,
-            holder,
-            if given_way { &self.stalled } else { &self.stores },
-        )
-    }
-
-    /// Whether a file that needs nothing is in no under store, though Alluxio should write it there.
-    fn only_copied(&self, state: Option<&FileState>, verdict: &Verdict) -> bool {
-        let unpersisted = |state: &&FileState| state.completed && state.length > 0 && !state.persisted;
-        let persistable = |state: &FileState| self.stores.refusal(&state.path).is_none();
-        verdict.broken.is_none() && state.filter(unpersisted).is_some_and(persistable)
-    }
-
-    /// Whether that file is copied only because persisting it keeps failing.
-    fn instead(&self, progress: &Progress, path: &str, verdict: &Verdict) -> bool {
-        let copied = verdict.need == Need::Copy && verdict.broken.is_none();
-        copied && progress.gave_way(path) && self.stores.refusal(path).is_none()
-    }
-}
-
-impl<Cluster: CopyTargets, Master: CacheMaster, Workers: CacheWorker, C: Clock>
+impl<Cluster: CopyTargets, Master: CacheMaster + WorkerReport, Workers: CacheWorker, C: Clock>
     DrainCache<Cluster, Master, Workers, C>
 {
     /// Goes through the files of a worker, from where the last pass stopped, and asks for what saves them.
     pub(super) async fn pass(&self, session: &mut Session, worker: &Worker) -> Result<Passed> {
-        let ways = Ways::of(self.master.stores().await?);
+        let ways = self.ways(worker, &mut session.others_answer).await?;
+        session.awaits_command = ways.awaits_command();
         if near(session.call.frame.deadline, self.clock.now()) {
             return self.hurried_pass(session, worker, &ways).await;
         }
@@ -236,13 +193,14 @@ impl<Cluster: CopyTargets, Master: CacheMaster, Workers: CacheWorker, C: Clock>
             times: 0,
             without_copy: verdict.without_copy,
             instead,
+            adopted: state.persisting && !session.progress.flow.asks_for_all(),
             asked_at: self.clock.now(),
         };
         let mut refused = None;
         let mut under_way = false;
         // Alluxio keeps what it is to persist from being evicted, and goes on trying.
         if verdict.need == Need::Persist || instead {
-            under_way = state.persisting || self.master.persist(path).await? == Changed::Done;
+            under_way = asked.adopted || self.master.persist(path).await? == Changed::Done;
         }
         if verdict.need == Need::Copy {
             match self.copy(&session.progress, path, worker, listed).await? {
@@ -273,7 +231,8 @@ impl<Cluster: CopyTargets, Master: CacheMaster, Workers: CacheWorker, C: Clock>
                 return Ok(true);
             }
             // What Alluxio persists by itself need not be asked for.
-            if state.persisting && verdict.need == Need::Persist || self.clock.now() >= session.ends {
+            let by_itself = state.persisting && !session.progress.flow.asks_for_all();
+            if by_itself && verdict.need == Need::Persist || self.clock.now() >= session.ends {
                 return Ok(false);
             }
             self.rest(session).await;
@@ -348,6 +307,7 @@ impl<Cluster: CopyTargets, Master: CacheMaster, Workers: CacheWorker, C: Clock>
         if let Some(probed) = probed {
             self.ask_overtaken(session, &probed).await?;
         }
+        self.ask_early(session).await?;
         self.ask_copies_again(session, worker).await?;
         let now = self.clock.now();
         let progress = &mut session.progress;
@@ -386,13 +346,23 @@ impl<Cluster: CopyTargets, Master: CacheMaster, Workers: CacheWorker, C: Clock>
     }
 
     async fn ask_overtaken(&self, session: &mut Session, probed: &Pending) -> Result<()> {
-        let now = self.clock.now();
-        for index in 0..session.progress.pending.len() {
-            if overtaken(&session.progress.pending[index], probed, now) {
-                self.persist_again(session, index).await?;
-            }
+        let Progress { flow, pending, .. } = &mut session.progress;
+        for index in flow.overtaken(pending, probed, self.clock.now()) {
+            self.persist_again(session, index).await?;
         }
         Ok(())
+    }
+
+    /// Where Alluxio may be waiting for a command it gets one, for one file at first.
+    async fn ask_early(&self, session: &mut Session) -> Result<()> {
+        let Progress { flow, pending, .. } = &mut session.progress;
+        let early = session
+            .awaits_command
+            .then(|| flow.early(pending, self.clock.now()));
+        match early.flatten() {
+            Some(index) => self.persist_again(session, index).await,
+            None => Ok(()),
+        }
     }
 
     async fn persist_again(&self, session: &mut Session, index: usize) -> Result<()> {

@@ -76,7 +76,7 @@ impl CacheMaster for World {
         Ok(Stores {
             blacklist: vec!["_temporary".into()],
             mounts: [("/".to_owned(), false)].into(),
-            stalled: false,
+            ..Stores::default()
         })
     }
 

@@ -77,6 +77,62 @@ async fn what_alluxio_persists_by_itself_is_waited_for() {
 }
 
 #[tokio::test]
+async fn what_alluxio_awaits_a_command_for_is_asked() {
+    for (count, bytes, bytes_a_second) in [
+        (2, 4 * MB, 100 * MB),
+        (200, 4 * MB, 2 * MB),
+        (12, 40 * MB, 2 * MB),
+    ] {
+        let world = World::with_files(bytes_a_second, files(count, bytes));
+        world.awaits_command.set(true);
+        for (path, _) in files(count, 0) {
+            world.await_command(&path);
+        }
+        drained(&world).await;
+        let best = i64::try_from(count as u64 * bytes / bytes_a_second).expect("seconds");
+        let took = world.decommissioned_at.get().expect("out of service");
+        assert!(
+            took * 2 <= best * 3 + 60,
+            "{count}: {took} s, and {best} s at best"
+        );
+        assert_eq!(world.asked.get(), count as u64);
+    }
+}
+
+#[tokio::test]
+async fn a_client_may_have_alluxio_await_a_command() {
+    let world = World::with_files(2 * MB, files(1_000, 4 * MB));
+    for (path, _) in files(1_000, 0) {
+        world.await_command(&path);
+    }
+    assert_nearly_best(&world, 4_000 * MB, 2 * MB).await;
+}
+
+#[tokio::test]
+async fn a_takeover_begins_one_job_anew_at_most() {
+    let world = World::with_files(6 * MB, files(12, 40 * MB));
+    world.awaits_command.set(true);
+    world.forgets_each.set(2);
+    assert_nearly_best(&world, 480 * MB, 6 * MB).await;
+    assert!(
+        world.begun_anew.get() <= world.calls.get() / 2,
+        "{}",
+        world.begun_anew.get()
+    );
+}
+
+#[tokio::test]
+async fn a_spot_warning_leaves_time_for_what_awaits() {
+    let world = World::with_files(10 * MB, files(100, 8 * MB));
+    world.awaits_command.set(true);
+    for (path, _) in files(100, 0) {
+        world.await_command(&path);
+    }
+    world.drain().await;
+    assert_eq!(world.saved_bytes(), 800 * MB);
+}
+
+#[tokio::test]
 async fn a_store_that_comes_back_is_used_at_once() {
     let world = World::with_files(50 * MB, files(2_000, MB));
     world.away_until.set(5_000);

@@ -12,7 +12,7 @@ use tidegate_domain::cache::{
 };
 use tidegate_domain::error::{Error, ErrorName, Result};
 use tidegate_domain::ports::{
-    CacheMaster, CacheWorker, Changed, Clock, Copied, CopyTargets, CopyWish, Target,
+    CacheMaster, CacheWorker, Changed, Clock, Copied, CopyTargets, CopyWish, Target, WorkerReport,
 };
 use tidegate_lambda::Call;
 
@@ -119,6 +119,12 @@ impl CacheMaster for &Alluxio {
     }
 }
 
+impl WorkerReport for &Alluxio {
+    async fn every_worker(&self) -> Result<Vec<Worker>> {
+        Ok(vec![worker()])
+    }
+}
+
 impl CopyTargets for &Alluxio {
     async fn claim(&self, _: &Worker, _: bool, _: &CopyWish<'_>) -> Result<Target> {
         not_asked()
@@ -216,6 +222,8 @@ async fn pass(alluxio: &Alluxio, seconds: i64) -> (Passed, Session) {
         nodeless: false,
         absences: 0,
         without_target: None,
+        others_answer: None,
+        awaits_command: false,
         ends: Timestamp::constant(alluxio.now.get() + seconds, 0),
         closes: Timestamp::constant(alluxio.now.get() + seconds + 6, 0),
     };

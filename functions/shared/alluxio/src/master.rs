@@ -16,6 +16,7 @@ use crate::convert;
 use crate::copies::{Copies, Targets};
 use crate::error::Failure;
 use crate::login::Login;
+use crate::proto::ConfigProperty;
 use crate::proto::block::block_master_client_service_client::BlockMasterClientServiceClient;
 use crate::proto::block::{
     DecommissionWorkerPOptions, GetWorkerReportPOptions, WorkerInfo, WorkerInfoField, WorkerRange,
@@ -187,7 +188,7 @@ impl AlluxioMaster {
 
     /// As the primary is configured now. It goes by what it was started with; both differ only if somebody changed
     /// the property while it ran.
-    async fn blacklist(&self) -> Result<Vec<String>> {
+    async fn configuration(&self) -> Result<Vec<ConfigProperty>> {
         let answer = self
             .connection
             .call(async |session| {
@@ -200,13 +201,7 @@ impl AlluxioMaster {
             })
             .await
             .map_err(|failure| self.error(failure, "tell its configuration"))?;
-        let properties = answer.cluster_configs;
-        let blacklist = properties
-            .iter()
-            .find(|property| property.name() == "alluxio.master.persistence.blacklist");
-        Ok(blacklist
-            .map(|property| substrings(property.value()))
-            .unwrap_or_default())
+        Ok(answer.cluster_configs)
     }
 
     /// The workers that may take copies: a list as long as the cluster is large, so it is kept for some seconds.
@@ -251,9 +246,16 @@ impl CacheMaster for AlluxioMaster {
     }
 
     async fn stores(&self) -> Result<Stores> {
+        let configuration = self.configuration().await?;
+        let value = |name: &str| {
+            let property = configuration.iter().find(|property| property.name() == name);
+            property.map(ConfigProperty::value)
+        };
         Ok(Stores {
-            blacklist: self.blacklist().await?,
+            blacklist: substrings(value("alluxio.master.persistence.blacklist").unwrap_or_default()),
             mounts: self.mounts().await?,
+            awaits_command: value("alluxio.user.file.persistence.initial.wait.time")
+                .is_some_and(|time| time.starts_with('-')),
             stalled: false,
         })
     }

@@ -70,9 +70,18 @@ pub struct Pending {
     /// That copy is asked because persisting the file keeps failing.
     #[serde(default)]
     pub instead: bool,
+    /// It was to be persisted already when this execution met it.
+    #[serde(default)]
+    pub adopted: bool,
 }
 
 impl Pending {
+    /// Whether this execution has not asked for it, so that it may have no job.
+    #[must_use]
+    pub const fn unasked(&self) -> bool {
+        self.adopted && self.times == 0 && !self.copy
+    }
+
     /// Whether to ask for a copy again.
     #[must_use]
     pub fn copy_overdue(&self, now: Timestamp) -> bool {
@@ -234,7 +243,7 @@ impl Progress {
     /// Notes that a file that was under way is where it should be: in the under store, or copied.
     pub fn saved(&mut self, pending: &Pending, persisted: bool, now: Timestamp) {
         self.saved_at = Some(now);
-        self.flow.saved(pending.bytes, persisted, now);
+        self.flow.saved(pending, persisted, now);
         if persisted && pending.bytes >= TELLING_BYTES {
             let seconds = u64::try_from(now.duration_since(pending.asked_at).as_secs()).unwrap_or_default();
             let rate = pending.bytes / seconds.max(1);

@@ -88,6 +88,9 @@ pub struct Stores {
     pub blacklist: Vec<String>,
     /// The mount points, and whether each is read-only.
     pub mounts: BTreeMap<String, bool>,
+    /// Files that clients write with `ASYNC_THROUGH` are to be persisted, and Alluxio begins with that on a command only
+    /// (`alluxio.user.file.persistence.initial.wait.time` is -1, unless a client sets it otherwise).
+    pub awaits_command: bool,
     /// Nothing that was asked for arrives there any more, so what can be copied to other workers is copied.
     pub stalled: bool,
 }

@@ -32,6 +32,9 @@ const UNSEEN_BYTES_PER_SECOND: u64 = 2_000_000;
 /// But not for longer, where as many files are under way as are asked for at first: to begin one of them anew costs little
 /// beside all of them.
 const LONGEST_UNSEEN_SECONDS: u64 = 1_800;
+/// A file that is to be persisted, and that this execution has not asked for, becomes safe within this time, or one of them
+/// is asked for early. It is what a small file takes, so that a Spot interruption's two minutes are not spent waiting.
+const UNASKED_LIMIT: SignedDuration = SignedDuration::from_secs(5);
 /// After so many halts in a row, with nothing persisted between them, a way of saving counts as failing.
 const HALTS_THAT_FAIL: u32 = 2;
 
@@ -44,6 +47,21 @@ enum Step {
     Grew,
     /// It has become smaller.
     Shrank,
+}
+
+/// Whether Alluxio gets on with files that are to be persisted, and that this execution has not asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Unasked {
+    /// Nothing is known of it.
+    #[default]
+    Unknown,
+    /// One of them was asked for early, to see whether it is safe before the others.
+    Tried,
+    /// One became safe unasked.
+    Move,
+    /// They have no jobs: one that was asked for at last became safe before the others.
+    Stay,
 }
 
 /// The window of bytes that may be under way at a time, and what it goes by. It is turned over once when as many bytes
@@ -75,6 +93,7 @@ pub struct Flow {
     moved_at: Option<Timestamp>,
     /// How often saving has come to a halt since a file was persisted.
     halts: u32,
+    unasked: Unasked,
 }
 
 impl Flow {
@@ -104,10 +123,14 @@ impl Flow {
     }
 
     /// Notes that a file has become safe.
-    pub(crate) fn saved(&mut self, bytes: u64, persisted: bool, now: Timestamp) {
+    pub(crate) fn saved(&mut self, file: &Pending, persisted: bool, now: Timestamp) {
+        let bytes = file.bytes;
         self.moved_at = Some(now);
         if persisted {
             self.halts = 0;
+        }
+        if persisted && file.unasked() {
+            self.unasked = Unasked::Move;
         }
         self.turn_copied |= !persisted;
         self.turn_saved = self.turn_saved.saturating_add(bytes);
@@ -143,8 +166,40 @@ impl Flow {
             turn_since: Some(now),
             moved_at: self.moved_at,
             halts: self.halts,
+            unasked: self.unasked,
             ..Self::default()
         };
+    }
+
+    /// Whether a file that is to be persisted already is asked for nevertheless.
+    #[must_use]
+    pub const fn asks_for_all(&self) -> bool {
+        matches!(self.unasked, Unasked::Stay)
+    }
+
+    /// The file that is asked for early, once, where Alluxio may be waiting for a command: the smallest. Should it have a
+    /// job, little is lost.
+    pub fn early(&mut self, pending: &[Pending], now: Timestamp) -> Option<usize> {
+        if self.unasked != Unasked::Unknown {
+            return None;
+        }
+        let unasked = || pending.iter().enumerate().filter(|(_, file)| file.unasked());
+        let since = unasked().map(|(_, file)| file.asked_at).min()?;
+        let (index, _) = unasked().min_by_key(|(_, file)| file.bytes)?;
+        (now.duration_since(since) >= UNASKED_LIMIT).then(|| {
+            self.unasked = Unasked::Tried;
+            index
+        })
+    }
+
+    /// Those files that are asked for again as that one is safe, which was asked for later than they.
+    pub fn overtaken(&mut self, pending: &[Pending], by: &Pending, now: Timestamp) -> Vec<usize> {
+        let all = pending.iter().enumerate();
+        let overtaken: Vec<_> = all.filter(|(_, file)| overtaken(file, by, now)).collect();
+        if overtaken.iter().any(|(_, file)| file.unasked()) {
+            self.unasked = Unasked::Stay;
+        }
+        overtaken.into_iter().map(|(index, _)| index).collect()
     }
 
     /// How long nothing may become safe before saving has come to a halt: twice what all that is under way takes at the
@@ -217,16 +272,17 @@ pub fn probe(pending: &[Pending]) -> Option<usize> {
     Some(index)
 }
 
-/// Whether a file's job has failed and waits for Alluxio to try again: another that was asked for later, after a halt, is
-/// safe, and this one has had twice the time that it took, for its own size.
-#[must_use]
-pub fn overtaken(pending: &Pending, by: &Pending, now: Timestamp) -> bool {
+/// Whether a file has no job: another that was asked for later, after a halt, is safe, and this one has had longer than it
+/// took, for its own size. One that this execution has asked for had a job; that it has failed and waits for Alluxio to try
+/// again is less likely, and takes twice the time.
+fn overtaken(pending: &Pending, by: &Pending, now: Timestamp) -> bool {
     if pending.copy || by.times == 0 || pending.asked_at >= by.asked_at {
         return false;
     }
     let took = |file: &Pending| now.duration_since(file.asked_at).as_secs().max(1);
     let size = i64::try_from(pending.bytes / by.bytes.max(TELLING_BYTES)).unwrap_or(i64::MAX);
-    took(pending) >= took(by).saturating_mul(2).saturating_mul(size.max(1))
+    let times = if pending.unasked() { 1 } else { 2 };
+    took(pending) >= took(by).saturating_mul(times).saturating_mul(size.max(1))
 }
 
 #[cfg(test)]
@@ -266,7 +322,7 @@ mod tests {
             let rate = stream.min(store / pending.len() as u64);
             now += i64::try_from(bytes / rate).expect("seconds");
             for file in std::mem::take(&mut pending) {
-                flow.saved(file.bytes, true, at(now));
+                flow.saved(&file, true, at(now));
             }
         }
         widths
@@ -301,7 +357,7 @@ mod tests {
         fill(&mut flow, &mut pending, 1, 0);
         assert_eq!(pending.len(), MOST_PENDING);
         for (now, file) in pending.drain(..).enumerate() {
-            flow.saved(file.bytes, true, at(i64::try_from(now).expect("few")));
+            flow.saved(&file, true, at(i64::try_from(now).expect("few")));
         }
         fill(&mut flow, &mut pending, 1_000 * MB, 200);
         assert_eq!(pending.len(), 1, "a small rate was seen");
@@ -357,7 +413,7 @@ mod tests {
         }
         assert_eq!(halts[..5], [60, 180, 420, 660, 900]);
         assert!(flow.fails());
-        flow.saved(1, true, at(3_000));
+        flow.saved(&file(1, 0), true, at(3_000));
         assert!(!flow.fails());
     }
 
@@ -382,7 +438,7 @@ mod tests {
         let mut flow = Flow::default();
         flow.halt(at(0));
         flow.halt(at(1));
-        flow.saved(1, false, at(2));
+        flow.saved(&file(1, 0), false, at(2));
         assert!(flow.fails());
     }
 
@@ -417,6 +473,35 @@ mod tests {
             !overtaken(&old, &file(40 * MB, 100), at(120)),
             "nothing had halted"
         );
+    }
+
+    fn unasked(bytes: u64, seen_at: i64) -> Pending {
+        Pending {
+            adopted: true,
+            ..file(bytes, seen_at)
+        }
+    }
+
+    #[test]
+    fn one_of_those_nobody_asked_for_is_tried_early() {
+        let mut flow = Flow::default();
+        let mut pending = [file(1, 0), unasked(7, 0), unasked(5, 3)];
+        assert_eq!(flow.early(&pending, at(4)), None);
+        assert_eq!(flow.early(&pending, at(5)), Some(2));
+        assert_eq!(flow.early(&pending, at(100)), None, "once");
+        pending[2].times = 1;
+        pending[2].asked_at = at(5);
+        let [asked, other, tried] = pending;
+        assert_eq!(flow.overtaken(&[asked, other], &tried, at(8)), [0, 1]);
+        assert!(flow.asks_for_all());
+    }
+
+    #[test]
+    fn what_alluxio_gets_on_with_is_not_tried() {
+        let mut flow = Flow::default();
+        flow.saved(&unasked(7, 0), true, at(2));
+        assert_eq!(flow.early(&[unasked(7, 0)], at(100)), None);
+        assert!(!flow.asks_for_all());
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub use drain::{
 };
 pub(crate) use file::broken;
 pub use file::{Block, Broken, FileState, HeldBlock, Holder, Need, Stores, Verdict, judge};
-pub use flow::{Flow, overtaken, probe};
+pub use flow::{Flow, probe};
 pub use forecast::{Amount, Forecast, Found, Rate, RateMemory, Surroundings, forecast};
 pub use losses::{Loss, Losses, MOST_LOSSES_BYTES};
 pub use order::{Hurry, MOST_CARRIED, MOST_WAITING, Waiting, last_moment, last_turn, near, next_turn, prune};

@@ -119,7 +119,7 @@ mod tests {
         Stores {
             blacklist: vec!["_temporary".to_owned(), String::new()],
             mounts: [("/".to_owned(), false), ("/archive".to_owned(), true)].into(),
-            stalled: false,
+            ..Stores::default()
         }
     }
 

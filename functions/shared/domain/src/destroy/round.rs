@@ -160,10 +160,10 @@ impl Progress {
     }
 
     /// Notes that a file has reached the under store.
-    pub fn saved(&mut self, bytes: u64, now: Timestamp) {
+    pub fn saved(&mut self, file: &Pending, now: Timestamp) {
         self.saved.persisted_files += 1;
-        self.saved.persisted_bytes += bytes;
-        self.flow.saved(bytes, true, now);
+        self.saved.persisted_bytes += file.bytes;
+        self.flow.saved(file, true, now);
     }
 }
 

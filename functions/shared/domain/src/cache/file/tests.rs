@@ -28,7 +28,7 @@ fn stores() -> Stores {
     Stores {
         blacklist: vec!["_temporary".to_owned(), ".tmp".to_owned()],
         mounts: [("/".to_owned(), false), ("/archive".to_owned(), true)].into(),
-        stalled: false,
+        ..Stores::default()
     }
 }
 
