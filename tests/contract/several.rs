@@ -76,6 +76,15 @@ fn one_not_started(direction: Direction) -> Ending {
     typed(direction).action("startExecution", fails).play()
 }
 
+/// Its group may lose one of them only.
+fn more_than_the_group_may_lose(input: Value) -> Ending {
+    let account = Account {
+        min_size: 2,
+        ..Account::with_instance("InService")
+    };
+    drain(input, account).play()
+}
+
 /// A walk of each kind.
 pub(crate) fn all() -> Vec<Ending> {
     let there = |_| Some(refused("Sfn.ExecutionAlreadyExistsException"));
@@ -87,6 +96,22 @@ pub(crate) fn all() -> Vec<Ending> {
         one_not_started(Direction::Join),
         one_not_started(Direction::Drain),
     ]
+}
+
+#[test]
+fn more_than_a_group_may_lose_is_refused() {
+    let both = [INSTANCE, OTHER];
+    let ending = more_than_the_group_may_lose(json!({ "instanceIds": both }));
+    ending.assert_outcome(
+        "refused",
+        "group nvme-nodes may lose 1 instances (MinSize 2, DesiredCapacity 3)",
+    );
+    assert_eq!(ending.calls("startExecution"), [&Value::Null; 0]);
+    for wish in ["terminate", "replace", "plan"] {
+        let mut input = json!({ "instanceIds": both });
+        input[wish] = json!(wish != "terminate");
+        more_than_the_group_may_lose(input).assert_outcome("fanned-out", "an execution for each");
+    }
 }
 
 #[test]

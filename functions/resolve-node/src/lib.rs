@@ -2,15 +2,18 @@
 
 mod shapes;
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidegate_domain::api_server::{ApiServer, ApiServers};
+use tidegate_domain::capacity::refusal_of_several;
 use tidegate_domain::error::Result;
 use tidegate_domain::outcome::{Answer, ResolveOutcome};
 use tidegate_domain::ports::{AutoScaling, Instances, Membership};
 use tidegate_domain::resolve::{
-    Direction, ENDED, Known, Resolution, Scope, asks_ec2, leaves, not_advised, resolve,
+    Direction, ENDED, Known, Resolution, Scope, asks_ec2, ended_by_hand, leaves, not_advised, resolve,
 };
 use tidegate_domain::several::{Input, by_instance, members, one_each, sort, summary};
 use tidegate_domain::subject::{Identity, InstanceId, Subject};
@@ -112,6 +115,13 @@ impl<Groups: AutoScaling, Ec2: Instances, Eks: ApiServers> ResolveNode<Groups, E
                     None => triggers.push(trigger),
                 }
             }
+            if let Some(reason) = self.refusal_of_several(call, &triggers, &memberships).await? {
+                let facts = Facts {
+                    by_hand: true,
+                    ..Facts::default()
+                };
+                return Ok(Answer::new(ResolveOutcome::Refused, reason, facts));
+            }
         }
         let mut found = match triggers.as_slice() {
             [] => return Ok(ignored(&left_out, Facts::default())),
@@ -195,6 +205,26 @@ impl<Groups: AutoScaling, Ec2: Instances, Eks: ApiServers> ResolveNode<Groups, E
             ..Facts::default()
         };
         Answer::new(ResolveOutcome::Several, reason, facts)
+    }
+
+    /// Why a group would not end all of the instances that a person names; none where it would.
+    async fn refusal_of_several(
+        &self,
+        call: &ResolveCall,
+        triggers: &[Trigger],
+        memberships: &BTreeMap<InstanceId, Membership>,
+    ) -> Result<Option<String>> {
+        if call.direction == Direction::Join {
+            return Ok(None);
+        }
+        for (group, instances) in ended_by_hand(triggers, memberships) {
+            let settings = self.groups.settings(&group).await?;
+            let refusal = settings.and_then(|settings| refusal_of_several(&group, &settings, instances));
+            if refusal.is_some() {
+                return Ok(refusal);
+            }
+        }
+        Ok(None)
     }
 
     /// Why a rebalance recommendation drains nothing here; none where it does, and for other triggers.

@@ -25,7 +25,7 @@ FUNCTIONS = (
     "retire-worker",
 )
 # All that are deployed.
-EVERY_FUNCTION = (*FUNCTIONS, "check-drift", "choose-victims")
+EVERY_FUNCTION = (*FUNCTIONS, "check-drift", "choose-victims", "judge-launch", "take-turn")
 _LAUNCHES = {"source": ["aws.autoscaling"], "detail-type": ["EC2 Instance-launch Lifecycle Action"]}
 _POLL_SECONDS = 0.25
 # Several times what a join or a drain takes here; beyond that something is broken.

@@ -24,8 +24,11 @@ const RECLAIMED: &str = "reclaimed";
 const PLAN: &str = "plan";
 const IN_TURN: &str = "inTurn";
 const BEFORE: &str = "before";
+const FROM_EVENT: &str = "fromEvent";
 /// What may be said beside the nodes.
-const WISHES: [&str; 7] = [DEADLINE, TERMINATE, REPLACE, RECLAIMED, PLAN, IN_TURN, BEFORE];
+const WISHES: [&str; 8] = [
+    DEADLINE, TERMINATE, REPLACE, RECLAIMED, PLAN, IN_TURN, BEFORE, FROM_EVENT,
+];
 
 /// Whether one of these fields is one that people type, perhaps misspelled. Not with hyphens: that is how EC2 spells
 /// the fields of its events, `instance-id` among them.
@@ -54,6 +57,7 @@ pub(super) fn read(input: &Value) -> Result<Vec<Trigger>> {
         plan: switch(fields, PLAN)?.unwrap_or_default(),
         in_turn: switch(fields, IN_TURN)?.unwrap_or_default(),
         before: before(fields)?,
+        from_event: switch(fields, FROM_EVENT)?.unwrap_or_default(),
     };
     Ok(named
         .into_iter()

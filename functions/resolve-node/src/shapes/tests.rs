@@ -418,10 +418,12 @@ fn a_person_types_an_instance_or_a_node_or_several() {
         plan: true,
         in_turn: true,
         before: "2027-01-31T06:00:00Z".parse().ok(),
+        from_event: true,
     };
     let input = json!({
         "instanceId": ONE, "deadlineSeconds": 600, "terminate": false, "replace": true,
         "reclaimed": true, "plan": true, "inTurn": true, "before": "2027-01-31T06:00:00Z",
+        "fromEvent": true,
     });
     assert_eq!(
         only(&input),

@@ -32,6 +32,25 @@ pub fn refusal(group: &str, settings: &GroupSettings, end: End) -> Option<String
     })
 }
 
+/// Why a group will not end that many instances, each with its place; none where it will.
+#[must_use]
+pub fn refusal_of_several(group: &str, settings: &GroupSettings, instances: u32) -> Option<String> {
+    let GroupSettings {
+        min_size,
+        desired_capacity,
+        ..
+    } = settings;
+    let spare = desired_capacity.saturating_sub(*min_size);
+    (instances > spare).then(|| {
+        format!(
+            "group {group} may lose {spare} instances (MinSize {min_size}, DesiredCapacity {desired_capacity}), and \
+             {instances} of it are to be drained and ended: start node-drain with \"replace\": true, so that the group \
+             launches others, or with \"terminate\": false, so that the instances stay, or lower the minimum size of the \
+             group"
+        )
+    })
+}
+
 /// What a suspended process of the group will keep from happening. AWS does not say whether a group whose process
 /// `Terminate` is suspended ends an instance that is named to it:
 /// <https://docs.aws.amazon.com/autoscaling/ec2/userguide/suspend-resume-considerations.html>
@@ -72,6 +91,19 @@ mod tests {
         }
         for end in [End::Stays, End::Replaced] {
             assert_eq!(refusal("nvme", &settings(3, 3), end), None);
+        }
+    }
+
+    #[test]
+    fn several_instances_are_counted_together() {
+        for (min_size, desired, instances, refuses) in [
+            (2, 3, 2, true),
+            (2, 3, 1, false),
+            (0, 3, 3, false),
+            (3, 2, 1, true),
+        ] {
+            let refusal = refusal_of_several("nvme", &settings(min_size, desired), instances);
+            assert_eq!(refusal.is_some(), refuses, "{instances} of {desired}, {min_size}");
         }
     }
 

@@ -1,5 +1,7 @@
 //! Who an execution is about, and whether it is ours.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -303,6 +305,28 @@ fn hindrances(
     let refusal = refusal(group, settings, end);
     in_the_way.extend(refusal.clone());
     (refusal.filter(|_| !trigger.wishes().plan), in_the_way)
+}
+
+/// How many instances of each group a person would have ended, so that the group has fewer.
+#[must_use]
+pub fn ended_by_hand(
+    triggers: &[Trigger],
+    memberships: &BTreeMap<InstanceId, Membership>,
+) -> BTreeMap<String, u32> {
+    let mut counts = BTreeMap::new();
+    for trigger in triggers.iter().filter(|trigger| !trigger.wishes().plan) {
+        let membership = trigger.instance().and_then(|instance| memberships.get(instance));
+        if let Some(Membership {
+            group,
+            lifecycle_state: state,
+            ..
+        }) = membership
+            && end(trigger, leaves(state), false) == End::Shrinks
+        {
+            *counts.entry(group.clone()).or_default() += 1;
+        }
+    }
+    counts
 }
 
 /// What becomes of the instance in the end. One that a hook holds, or that is on its way out or taken back by EC2, leaves

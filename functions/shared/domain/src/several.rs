@@ -48,6 +48,9 @@ pub struct Input {
     /// When AWS acts on the instance, where its drain can wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<Timestamp>,
+    /// Whether an event is the reason, and no person.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub from_event: bool,
 }
 
 impl Input {
@@ -73,6 +76,7 @@ impl Input {
             plan: wishes.plan,
             in_turn: trigger.in_turn(),
             before,
+            from_event: !trigger.by_hand(),
         })
     }
 }
@@ -286,32 +290,38 @@ mod tests {
                 serde_json::json!({ "instanceId": "i-00000001", "deadlineSeconds": 600, "terminate": false, "plan": true }),
             ),
             (
+                state_change("stopping"),
+                serde_json::json!({ "instanceId": "i-00000001", "fromEvent": true }),
+            ),
+            (
                 notice(1, News::SpotInterruption, Some(at(-20)), None),
-                serde_json::json!({ "instanceId": "i-00000001", "deadlineSeconds": 100, "reclaimed": true }),
+                serde_json::json!({ "instanceId": "i-00000001", "deadlineSeconds": 100, "reclaimed": true, "fromEvent": true }),
             ),
             (
                 notice(1, News::SpotInterruption, Some(at(-200)), None),
-                serde_json::json!({ "instanceId": "i-00000001", "deadlineSeconds": 1, "reclaimed": true }),
+                serde_json::json!({ "instanceId": "i-00000001", "deadlineSeconds": 1, "reclaimed": true, "fromEvent": true }),
             ),
             (
                 notice(1, News::ScheduledChange("X".into()), None, Some(at(900_000))),
                 serde_json::json!({
                     "instanceId": "i-00000001", "replace": true, "inTurn": true, "before": "1970-01-22T23:46:40Z",
+                    "fromEvent": true,
                 }),
             ),
             (
                 notice(1, News::ScheduledChange("X".into()), None, Some(at(-1))),
                 serde_json::json!({
                     "instanceId": "i-00000001", "replace": true, "inTurn": true, "before": "1970-01-12T13:46:39Z",
+                    "fromEvent": true,
                 }),
             ),
             (
                 notice(1, News::DegradedStore("X".into()), Some(at(0)), None),
-                serde_json::json!({ "instanceId": "i-00000001", "replace": true, "inTurn": true }),
+                serde_json::json!({ "instanceId": "i-00000001", "replace": true, "inTurn": true, "fromEvent": true }),
             ),
             (
                 notice(1, News::CapacityInterruption, Some(at(0)), Some(at(700))),
-                serde_json::json!({ "instanceId": "i-00000001", "deadlineSeconds": 700, "reclaimed": true }),
+                serde_json::json!({ "instanceId": "i-00000001", "deadlineSeconds": 700, "reclaimed": true, "fromEvent": true }),
             ),
         ] {
             assert_eq!(input(&trigger), expected, "{trigger}");

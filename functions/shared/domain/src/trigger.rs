@@ -118,6 +118,8 @@ pub struct Wishes {
     pub in_turn: bool,
     /// When AWS acts on the instance, whether it is drained or not.
     pub before: Option<Timestamp>,
+    /// Whether an event is the reason, and nobody asked for it: the execution was started for one of several instances.
+    pub from_event: bool,
 }
 
 /// Why an execution was started: one reason, about one instance.
@@ -157,7 +159,16 @@ impl Trigger {
     /// Whether a person, or another program, started the execution.
     #[must_use]
     pub const fn by_hand(&self) -> bool {
-        matches!(self, Self::ByHand(..))
+        matches!(
+            self,
+            Self::ByHand(
+                _,
+                Wishes {
+                    from_event: false,
+                    ..
+                }
+            )
+        )
     }
 
     /// What a person wishes; nothing where an event started the execution.
@@ -290,6 +301,9 @@ impl fmt::Display for Trigger {
                 News::ScheduledChange(code) => write!(formatter, "scheduled change {code}"),
                 News::DegradedStore(code) => write!(formatter, "degraded instance store {code}"),
             },
+            Self::ByHand(_, wishes) if wishes.from_event => {
+                formatter.write_str("event about several instances")
+            }
             Self::ByHand(..) => formatter.write_str("start by hand"),
             Self::NotOurs(reason) => formatter.write_str(reason),
         }

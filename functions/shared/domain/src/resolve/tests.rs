@@ -491,6 +491,17 @@ fn a_drain_that_its_group_would_refuse_is_refused() {
 }
 
 #[test]
+fn an_event_about_several_ends_none_of_them() {
+    let event = Wishes {
+        from_event: true,
+        ..Wishes::default()
+    };
+    let resolution = at_minimum(&with_wishes(event.clone()), "InService");
+    assert_eq!(resolution.outcome, ResolveOutcome::Resolved);
+    assert!(!with_wishes(event).by_hand());
+}
+
+#[test]
 fn an_instance_that_leaves_meanwhile_is_not_refused() {
     let settings = GroupSettings {
         leaving: vec![instance()],
