@@ -36,7 +36,7 @@ fn recommendation() -> Value {
 }
 
 fn waiting_input() -> Value {
-    json!({ "instanceId": INSTANCE, "replace": true, "inTurn": true })
+    json!({ "instanceId": INSTANCE, "replace": true, "inTurn": true, "fromEvent": true })
 }
 
 /// Two instances, of which the other is drained, then ends, then is replaced: a state for each so many seconds.
@@ -201,7 +201,10 @@ fn the_next_is_drained_once_the_group_is_whole() {
     assert!((3_000..3_700).contains(&ending.seconds), "{} s", ending.seconds);
     let (name, input) = started(&ending);
     assert_eq!(name, format!("leave-1795428000-e-1-{INSTANCE}"));
-    assert_eq!(input, json!({ "instanceId": INSTANCE, "replace": true }));
+    assert_eq!(
+        input,
+        json!({ "instanceId": INSTANCE, "replace": true, "fromEvent": true })
+    );
     assert_eq!(
         ending.asked("cordon-node").len(),
         0,
