@@ -71,6 +71,7 @@ def _slowed_down(directory: Path) -> Iterator[None]:
     _run("mkfs.ext4", "-q", str(image))
     device = _run("losetup", "--find", "--show", str(image))
     try:
+        _copy(under_store.directory, device, directory / "slow-under-store")
         number = (Path("/sys/block") / Path(device).name / "dev").read_text().strip()
         _run("mount", "-o", "sync", device, str(under_store.directory))
         _THROTTLE.write_text(f"{number} {BYTES_A_SECOND}")
@@ -82,6 +83,17 @@ def _slowed_down(directory: Path) -> Iterator[None]:
     finally:
         _run("losetup", "--detach", device)
         image.unlink()
+
+
+def _copy(source: Path, device: str, mount_point: Path) -> None:
+    """Alluxio made the directories that it needs when it started, and does not make them again."""
+    mount_point.mkdir()
+    _run("mount", device, str(mount_point))
+    try:
+        _run("cp", "--archive", f"{source}/.", str(mount_point))
+    finally:
+        _run("umount", str(mount_point))
+        mount_point.rmdir()
 
 
 def _run(*command: str) -> str:

@@ -30,9 +30,9 @@ _SMALL = (
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
     "-Xss512k",
-    "-XX:MaxDirectMemorySize=64m",
     "-XX:-UsePerfData",  # else every JVM leaves a file in /tmp/hsperfdata_*
 )
+_LEAST_DIRECT_MB = 64
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ class Runtime:
             java(),
             *_SMALL,
             f"-Xmx{heap_mb}m",
+            f"-XX:MaxDirectMemorySize={max(_LEAST_DIRECT_MB, heap_mb)}m",
             *archive,
             *flags,
             # All the log set-up that is needed: log4j2 writes to the console, which the parent sends to a file.

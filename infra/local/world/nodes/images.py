@@ -24,7 +24,9 @@ class _Role:
 _ROLES = {
     # Seen: a worker with two tiers and some thousand blocks lives in 50 MB, with open streams in 70.
     "worker-only": _Role(jvm.WORKER, "ALLUXIO_WORKER_JAVA_OPTS", 96),
-    "job-worker": _Role(jvm.JOB_WORKER, "ALLUXIO_JOB_WORKER_JAVA_OPTS", 80),
+    # Ten files are persisted at a time, and a stream that waits for a slow under store has 16 MB read ahead. Otherwise it
+    # lives in 80 MB.
+    "job-worker": _Role(jvm.JOB_WORKER, "ALLUXIO_JOB_WORKER_JAVA_OPTS", 320),
     "master-only": _Role(jvm.MASTER, "ALLUXIO_MASTER_JAVA_OPTS", masters.MASTER_HEAP_MB),
     "job-master": _Role(jvm.JOB_MASTER, "ALLUXIO_JOB_MASTER_JAVA_OPTS", masters.JOB_MASTER_HEAP_MB),
 }
