@@ -121,6 +121,10 @@ pub(crate) struct World {
     pub(crate) nodeless: Cell<bool>,
     /// Whether the worker is gone, and its pod too.
     pub(crate) gone: Cell<bool>,
+    /// Whether the worker does not answer.
+    pub(crate) silent: Cell<bool>,
+    /// What EC2 calls the state of the instance.
+    pub(crate) instance_state: Cell<Option<&'static str>>,
     /// Files with one of these in their path are never persisted.
     pub(crate) never_persisted: RefCell<Vec<String>>,
     /// Bytes that are free on other workers in service; none where there is no other.
@@ -178,6 +182,8 @@ impl World {
             read_only: Cell::new(false),
             nodeless: Cell::new(false),
             gone: Cell::new(false),
+            silent: Cell::new(false),
+            instance_state: Cell::new(None),
             never_persisted: RefCell::default(),
             room: Cell::default(),
             silently_ignored: RefCell::default(),
@@ -346,6 +352,7 @@ impl World {
         for (name, value) in more.as_object().expect("fields") {
             payload[name] = value.clone();
         }
+        payload["node"]["instanceState"] = json!(self.instance_state.get());
         if self.holds_on_until.get().is_some() {
             payload["node"]["retains"] = json!(false);
             payload["node"]["hook"] = json!({
@@ -578,7 +585,7 @@ impl CacheWorker for &World {
         // The worker asks the master about each file, for ten seconds at most.
         let time = 1_000 + looked * self.milliseconds_a_file.get();
         self.pass_time(time.min(10_000));
-        if time > 10_000 {
+        if time > 10_000 || self.silent.get() {
             return Ok(None);
         }
         let files = self.files.borrow();

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use finding::LOOKS_FOR_A_WORKER;
 use futures::future::{Either, select};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidegate_domain::cache::{
@@ -41,6 +41,8 @@ use tidegate_lambda::{Call, Reply, Serve, Unit};
 
 use self::ending::Hold;
 
+/// A worker of an instance that EC2 shuts down answers as long as its machine has not stopped, and is asked again for so long.
+const SILENCE_OF_AN_END: SignedDuration = SignedDuration::from_secs(5);
 /// Between two looks at the world.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 /// So long after the time for which it watches a call begins nothing that it could leave.
@@ -184,6 +186,8 @@ struct Session {
     nodeless: bool,
     /// Looks of this call that found no worker.
     absences: u32,
+    /// When this call first found the worker silent.
+    silent_since: Option<Timestamp>,
     /// When the call answers.
     ends: Timestamp,
     /// When it begins nothing more: what is under way at its end goes on to here.
@@ -312,6 +316,20 @@ where
         Step::Done(DrainOutcome::Absent, reason)
     }
 
+    /// The worker does not answer. What EC2 is shutting down does not come back, and its pods stand for a minute longer.
+    fn silent(&self, session: &mut Session, worker: &Worker) -> Step {
+        let silent = format!("worker {} does not tell its files", worker.host);
+        let (subject, now) = (&session.call.node, self.clock.now());
+        let since = *session.silent_since.get_or_insert(now);
+        let state = subject.identity.instance_state.as_deref();
+        if state != Some("shutting-down") || now.duration_since(since) < SILENCE_OF_AN_END {
+            return Step::NotYet(silent);
+        }
+        let id = &subject.instance_id;
+        let reason = format!("EC2 is shutting instance {id} down, and {silent} any more");
+        Step::Done(DrainOutcome::Absent, reason)
+    }
+
     /// The worker is in service: a pass, and after the second clean one in a row it goes out of service.
     async fn save(&self, session: &mut Session, node: Option<&Node>, worker: &Worker) -> Result<Step> {
         session.looks.clear();
@@ -333,12 +351,7 @@ where
         let pass = match self.pass(session, worker).await? {
             saving::Passed::Whole(pass) => pass,
             saving::Passed::Part => return Ok(Step::Onward),
-            saving::Passed::Silent => {
-                return Ok(Step::NotYet(format!(
-                    "worker {} does not tell its files",
-                    worker.host
-                )));
-            }
+            saving::Passed::Silent => return Ok(self.silent(session, worker)),
         };
         session.facts.saw(&pass);
         let changed = session.progress.ended(&pass, self.clock.now());
@@ -391,12 +404,7 @@ where
         let pass = match self.pass(session, worker).await? {
             saving::Passed::Whole(pass) => pass,
             saving::Passed::Part => return Ok(Step::Onward),
-            saving::Passed::Silent => {
-                return Ok(Step::NotYet(format!(
-                    "worker {} does not tell its files",
-                    worker.host
-                )));
-            }
+            saving::Passed::Silent => return Ok(self.silent(session, worker)),
         };
         session.looked_again = true;
         session.facts.saw(&pass);
@@ -527,6 +535,7 @@ where
             looked_again: false,
             nodeless: false,
             absences: 0,
+            silent_since: None,
             progress,
             call,
         };

@@ -43,6 +43,20 @@ fn reason(answer: &Value) -> &str {
 }
 
 #[tokio::test]
+async fn a_silent_worker_of_a_stopping_machine_is_gone() {
+    for (state, outcome) in [("shutting-down", "absent"), ("running", "incomplete")] {
+        let world = World::with_files(MB, [("/a".to_owned(), MB)]);
+        world.silent.set(true);
+        world.instance_state.set(Some(state));
+        let (answer, ended) = world.run(600, json!({})).await;
+        assert_eq!(answer["outcome"], outcome, "{answer}");
+        assert_eq!(ended < 20, outcome == "absent", "{ended} s");
+        let reason = answer["reason"].as_str().expect("a reason");
+        assert!(reason.contains("does not tell its files"), "{reason}");
+    }
+}
+
+#[tokio::test]
 async fn a_worker_without_a_node_object_is_saved() {
     let world = without_node();
     let (answer, _) = world.run(HOUR, running()).await;

@@ -221,6 +221,7 @@ async fn pass(alluxio: &Alluxio, seconds: i64) -> (Passed, Session) {
         looked_again: false,
         nodeless: false,
         absences: 0,
+        silent_since: None,
         without_target: None,
         others_answer: None,
         awaits_command: false,
