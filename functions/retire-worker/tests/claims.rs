@@ -170,17 +170,17 @@ impl Volumes for &World {
         self.volumes.borrow_mut().retain(|kept| kept.uid != volume.uid);
         Ok(Changed::Done)
     }
-
-    async fn delete_claim(&self, claim: &ClaimRef) -> Result<Changed> {
-        self.claims.borrow_mut().remove(&claim.full_name());
-        Ok(Changed::Done)
-    }
 }
 
 impl Claims for &World {
     async fn claim(&self, claim: &ClaimRef) -> Result<Option<VolumeClaim>> {
         self.looked_at.borrow_mut().push(claim.full_name());
         Ok(self.claims.borrow().get(&claim.full_name()).cloned())
+    }
+
+    async fn delete_claim(&self, claim: &ClaimRef) -> Result<Changed> {
+        self.claims.borrow_mut().remove(&claim.full_name());
+        Ok(Changed::Done)
     }
 }
 

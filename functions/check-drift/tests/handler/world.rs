@@ -15,7 +15,7 @@ use tidegate_domain::drift::{
     Workers, WorkersView,
 };
 use tidegate_domain::error::{Error, ErrorName, Result};
-use tidegate_domain::node::{ClaimRef, Node, NodeChange, Volume};
+use tidegate_domain::node::{Node, NodeChange, Volume};
 use tidegate_domain::ports::{Changed, Clock, Ec2Instance, GroupHook, Instances, Nodes, Volumes};
 use tidegate_domain::resolve::Direction;
 use tidegate_domain::subject::{InstanceId, Subject};
@@ -250,10 +250,6 @@ impl Volumes for World {
     async fn delete(&self, volume: &Volume) -> Result<Changed> {
         self.0.borrow_mut().deleted.push(volume.name.clone());
         self.cluster(Changed::Done)
-    }
-
-    async fn delete_claim(&self, claim: &ClaimRef) -> Result<Changed> {
-        unreachable!("no drift deletes claim {}", claim.name)
     }
 }
 

@@ -258,7 +258,7 @@ pub trait Nodes {
     async fn change(&self, node: &Node, change: &NodeChange) -> Result<Changed>;
 }
 
-/// Volumes and claims.
+/// Volumes.
 pub trait Volumes {
     /// The volumes of a node, by [`crate::names::INSTANCE_ID_LABEL`] on the volume; waits that long until `enough`
     /// says so of them.
@@ -270,14 +270,14 @@ pub trait Volumes {
     ) -> Result<Vec<Volume>>;
     /// Deletes exactly this volume (precondition on its UID). Gone is fine.
     async fn delete(&self, volume: &Volume) -> Result<Changed>;
-    /// Deletes exactly this claim (precondition on its UID). Gone is fine.
-    async fn delete_claim(&self, claim: &ClaimRef) -> Result<Changed>;
 }
 
 /// Claims, one by one.
 pub trait Claims {
     /// The claim of that namespace and name, whatever its UID; none where there is none.
     async fn claim(&self, claim: &ClaimRef) -> Result<Option<VolumeClaim>>;
+    /// Deletes exactly this claim (precondition on its UID). Gone is fine.
+    async fn delete_claim(&self, claim: &ClaimRef) -> Result<Changed>;
 }
 
 /// Pods.

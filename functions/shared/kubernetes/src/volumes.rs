@@ -42,16 +42,6 @@ impl Volumes for Cluster {
         self.delete_exactly(&api, asked, &volume.name, delete_params(&volume.uid))
             .await
     }
-
-    async fn delete_claim(&self, claim: &ClaimRef) -> Result<Changed> {
-        let api = Api::<PersistentVolumeClaim>::namespaced(self.client.clone(), &claim.namespace);
-        let asked = Asked {
-            verb: "delete",
-            resource: "persistentvolumeclaims",
-        };
-        self.delete_exactly(&api, asked, &claim.name, delete_params(&claim.uid))
-            .await
-    }
 }
 
 impl Claims for Cluster {
@@ -65,6 +55,16 @@ impl Claims for Cluster {
             .ask_optional(asked, async || api.get(&claim.name).await)
             .await?;
         Ok(found.map(claim_view))
+    }
+
+    async fn delete_claim(&self, claim: &ClaimRef) -> Result<Changed> {
+        let api = Api::<PersistentVolumeClaim>::namespaced(self.client.clone(), &claim.namespace);
+        let asked = Asked {
+            verb: "delete",
+            resource: "persistentvolumeclaims",
+        };
+        self.delete_exactly(&api, asked, &claim.name, delete_params(&claim.uid))
+            .await
     }
 }
 

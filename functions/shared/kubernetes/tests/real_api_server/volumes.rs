@@ -7,7 +7,7 @@ use kube::api::Api;
 use serde_json::{Value, json};
 use tidegate_domain::names;
 use tidegate_domain::node::{ClaimRef, Volume, VolumePhase};
-use tidegate_domain::ports::{Changed, Volumes};
+use tidegate_domain::ports::{Changed, Claims, Volumes};
 use tidegate_domain::subject::InstanceId;
 
 use crate::objects::{client, cluster, create, eventually, namespace, remove, remove_namespace, subject};
