@@ -22,7 +22,7 @@ pub fn refusal(group: &str, settings: &GroupSettings, end: End) -> Option<String
         desired_capacity,
         ..
     } = settings;
-    (end == End::Shrinks && min_size >= desired_capacity).then(|| {
+    (end == End::Shrinks && spare(settings) == 0).then(|| {
         format!(
             "group {group} is at its minimum size (MinSize {min_size}, DesiredCapacity {desired_capacity}), and would \
              refuse to end the instance after its drain: start node-drain with \"replace\": true, so that the group \
@@ -30,6 +30,11 @@ pub fn refusal(group: &str, settings: &GroupSettings, end: End) -> Option<String
              size of the group"
         )
     })
+}
+
+/// How many instances the group may have less.
+const fn spare(settings: &GroupSettings) -> u32 {
+    settings.desired_capacity.saturating_sub(settings.min_size)
 }
 
 /// Why a group will not end that many instances, each with its place; none where it will.
@@ -40,7 +45,7 @@ pub fn refusal_of_several(group: &str, settings: &GroupSettings, instances: u32)
         desired_capacity,
         ..
     } = settings;
-    let spare = desired_capacity.saturating_sub(*min_size);
+    let spare = spare(settings);
     (instances > spare).then(|| {
         format!(
             "group {group} may lose {spare} instances (MinSize {min_size}, DesiredCapacity {desired_capacity}), and \

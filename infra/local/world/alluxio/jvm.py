@@ -32,6 +32,7 @@ _SMALL = (
     "-Xss512k",
     "-XX:-UsePerfData",  # else every JVM leaves a file in /tmp/hsperfdata_*
 )
+# Buffers of streams lie outside of the heap, and what has many streams has a large heap.
 _LEAST_DIRECT_MB = 64
 
 

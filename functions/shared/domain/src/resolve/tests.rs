@@ -502,7 +502,7 @@ fn an_event_about_several_ends_none_of_them() {
 }
 
 #[test]
-fn an_instance_that_leaves_meanwhile_is_not_refused() {
+fn an_instance_leaving_meanwhile_is_not_refused() {
     let settings = GroupSettings {
         leaving: vec![instance()],
         ..GroupSettings::default()
