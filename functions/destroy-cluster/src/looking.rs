@@ -43,7 +43,7 @@ struct Seen {
     fate: Fate,
     /// It is counted at this worker, and at no other that holds a part of it.
     counts: bool,
-    /// Alluxio is writing it to the under store already.
+    /// Alluxio is to write it to the under store already.
     persisting: bool,
 }
 
@@ -171,7 +171,7 @@ impl<N: Neighbours> DestroyCluster<N> {
             self.clock.sleep(BETWEEN_LOOKS).await;
             self.look_after_pending(session).await?;
         }
-        let adopted = file.persisting && !session.progress.flow.asks_for_all();
+        let adopted = session.progress.flow.adopts(file.persisting);
         if adopted || self.master.persist(&file.path).await? == Changed::Done {
             session.progress.asked(Pending {
                 path: file.path,
@@ -225,10 +225,7 @@ impl<N: Neighbours> DestroyCluster<N> {
             .as_ref()
             .is_some_and(|stores| stores.awaits_command);
         let Progress { flow, pending, .. } = &mut session.progress;
-        let mut again = tried.map_or_else(Vec::new, |tried| flow.overtaken(pending, tried, now));
-        if awaits_command {
-            again.extend(flow.early(pending, now));
-        }
+        let mut again = flow.again(pending, tried, awaits_command, now);
         if flow.halted(pending, now) {
             flow.halt(now);
             again.extend(probe(pending));

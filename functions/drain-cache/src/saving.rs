@@ -193,7 +193,7 @@ impl<Cluster: CopyTargets, Master: CacheMaster + WorkerReport, Workers: CacheWor
             times: 0,
             without_copy: verdict.without_copy,
             instead,
-            adopted: state.persisting && !session.progress.flow.asks_for_all(),
+            adopted: session.progress.flow.adopts(state.persisting),
             asked_at: self.clock.now(),
         };
         let mut refused = None;
@@ -231,8 +231,9 @@ impl<Cluster: CopyTargets, Master: CacheMaster + WorkerReport, Workers: CacheWor
                 return Ok(true);
             }
             // What Alluxio persists by itself need not be asked for.
-            let by_itself = state.persisting && !session.progress.flow.asks_for_all();
-            if by_itself && verdict.need == Need::Persist || self.clock.now() >= session.ends {
+            if progress.flow.adopts(state.persisting) && verdict.need == Need::Persist
+                || self.clock.now() >= session.ends
+            {
                 return Ok(false);
             }
             self.rest(session).await;
@@ -304,10 +305,11 @@ impl<Cluster: CopyTargets, Master: CacheMaster + WorkerReport, Workers: CacheWor
                 }
             }
         }
-        if let Some(probed) = probed {
-            self.ask_overtaken(session, &probed).await?;
+        let now = self.clock.now();
+        let Progress { flow, pending, .. } = &mut session.progress;
+        for index in flow.again(pending, probed.as_ref(), session.awaits_command, now) {
+            self.persist_again(session, index).await?;
         }
-        self.ask_early(session).await?;
         self.ask_copies_again(session, worker).await?;
         let now = self.clock.now();
         let progress = &mut session.progress;
@@ -343,26 +345,6 @@ impl<Cluster: CopyTargets, Master: CacheMaster + WorkerReport, Workers: CacheWor
             }
         }
         Ok(())
-    }
-
-    async fn ask_overtaken(&self, session: &mut Session, probed: &Pending) -> Result<()> {
-        let Progress { flow, pending, .. } = &mut session.progress;
-        for index in flow.overtaken(pending, probed, self.clock.now()) {
-            self.persist_again(session, index).await?;
-        }
-        Ok(())
-    }
-
-    /// Where Alluxio may be waiting for a command it gets one, for one file at first.
-    async fn ask_early(&self, session: &mut Session) -> Result<()> {
-        let Progress { flow, pending, .. } = &mut session.progress;
-        let early = session
-            .awaits_command
-            .then(|| flow.early(pending, self.clock.now()));
-        match early.flatten() {
-            Some(index) => self.persist_again(session, index).await,
-            None => Ok(()),
-        }
     }
 
     async fn persist_again(&self, session: &mut Session, index: usize) -> Result<()> {

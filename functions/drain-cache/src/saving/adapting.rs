@@ -76,6 +76,15 @@ async fn what_alluxio_persists_by_itself_is_waited_for() {
     assert_eq!(world.asked.get(), 0);
 }
 
+/// Files that clients have written with `ASYNC_THROUGH`, and that Alluxio begins with on a command only.
+fn awaiting_command(count: usize, bytes: u64, bytes_a_second: u64) -> World {
+    let world = World::with_files(bytes_a_second, files(count, bytes));
+    for (path, _) in files(count, 0) {
+        world.await_command(&path);
+    }
+    world
+}
+
 #[tokio::test]
 async fn what_alluxio_awaits_a_command_for_is_asked() {
     for (count, bytes, bytes_a_second) in [
@@ -83,11 +92,8 @@ async fn what_alluxio_awaits_a_command_for_is_asked() {
         (200, 4 * MB, 2 * MB),
         (12, 40 * MB, 2 * MB),
     ] {
-        let world = World::with_files(bytes_a_second, files(count, bytes));
+        let world = awaiting_command(count, bytes, bytes_a_second);
         world.awaits_command.set(true);
-        for (path, _) in files(count, 0) {
-            world.await_command(&path);
-        }
         drained(&world).await;
         let best = i64::try_from(count as u64 * bytes / bytes_a_second).expect("seconds");
         let took = world.decommissioned_at.get().expect("out of service");
@@ -101,10 +107,7 @@ async fn what_alluxio_awaits_a_command_for_is_asked() {
 
 #[tokio::test]
 async fn a_client_may_have_alluxio_await_a_command() {
-    let world = World::with_files(2 * MB, files(1_000, 4 * MB));
-    for (path, _) in files(1_000, 0) {
-        world.await_command(&path);
-    }
+    let world = awaiting_command(1_000, 4 * MB, 2 * MB);
     assert_nearly_best(&world, 4_000 * MB, 2 * MB).await;
 }
 
@@ -123,11 +126,8 @@ async fn a_takeover_begins_one_job_anew_at_most() {
 
 #[tokio::test]
 async fn a_spot_warning_leaves_time_for_what_awaits() {
-    let world = World::with_files(10 * MB, files(100, 8 * MB));
+    let world = awaiting_command(100, 8 * MB, 10 * MB);
     world.awaits_command.set(true);
-    for (path, _) in files(100, 0) {
-        world.await_command(&path);
-    }
     world.drain().await;
     assert_eq!(world.saved_bytes(), 800 * MB);
 }

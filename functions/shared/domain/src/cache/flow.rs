@@ -93,6 +93,7 @@ pub struct Flow {
     moved_at: Option<Timestamp>,
     /// How often saving has come to a halt since a file was persisted.
     halts: u32,
+    /// What is known of files that are to be persisted unasked.
     unasked: Unasked,
 }
 
@@ -171,15 +172,32 @@ impl Flow {
         };
     }
 
-    /// Whether a file that is to be persisted already is asked for nevertheless.
+    /// Whether a file is only waited for. `persisting`: Alluxio is to persist it already, and such files are not known to
+    /// have no jobs.
     #[must_use]
-    pub const fn asks_for_all(&self) -> bool {
-        matches!(self.unasked, Unasked::Stay)
+    pub fn adopts(&self, persisting: bool) -> bool {
+        persisting && self.unasked != Unasked::Stay
+    }
+
+    /// Those files that are asked for again. `tried` was asked for again before, and is safe: what it has overtaken has no
+    /// job. Where Alluxio may be waiting for a command, one file gets it early.
+    pub fn again(
+        &mut self,
+        pending: &[Pending],
+        tried: Option<&Pending>,
+        awaits_command: bool,
+        now: Timestamp,
+    ) -> Vec<usize> {
+        let mut again = tried.map_or_else(Vec::new, |tried| self.overtaken(pending, tried, now));
+        if awaits_command {
+            again.extend(self.early(pending, now));
+        }
+        again
     }
 
     /// The file that is asked for early, once, where Alluxio may be waiting for a command: the smallest. Should it have a
     /// job, little is lost.
-    pub fn early(&mut self, pending: &[Pending], now: Timestamp) -> Option<usize> {
+    fn early(&mut self, pending: &[Pending], now: Timestamp) -> Option<usize> {
         if self.unasked != Unasked::Unknown {
             return None;
         }
@@ -193,7 +211,7 @@ impl Flow {
     }
 
     /// Those files that are asked for again as that one is safe, which was asked for later than they.
-    pub fn overtaken(&mut self, pending: &[Pending], by: &Pending, now: Timestamp) -> Vec<usize> {
+    fn overtaken(&mut self, pending: &[Pending], by: &Pending, now: Timestamp) -> Vec<usize> {
         let all = pending.iter().enumerate();
         let overtaken: Vec<_> = all.filter(|(_, file)| overtaken(file, by, now)).collect();
         if overtaken.iter().any(|(_, file)| file.unasked()) {
@@ -493,7 +511,7 @@ mod tests {
         pending[2].asked_at = at(5);
         let [asked, other, tried] = pending;
         assert_eq!(flow.overtaken(&[asked, other], &tried, at(8)), [0, 1]);
-        assert!(flow.asks_for_all());
+        assert!(!flow.adopts(true));
     }
 
     #[test]
@@ -501,7 +519,7 @@ mod tests {
         let mut flow = Flow::default();
         flow.saved(&unasked(7, 0), true, at(2));
         assert_eq!(flow.early(&[unasked(7, 0)], at(100)), None);
-        assert!(!flow.asks_for_all());
+        assert!(flow.adopts(true) && !flow.adopts(false));
     }
 
     #[test]
