@@ -57,7 +57,8 @@ impl<Cluster: CopyTargets, Master: CacheMaster + WorkerReport, Workers: CacheWor
                 looking += self.clock.now().duration_since(began);
                 for (file, state) in some.iter().zip(states) {
                     let holder = Holder::of(worker, Some(&file.blocks));
-                    let verdict = ways.judge(&session.progress, &file.path, state.as_ref(), holder);
+                    let verdict = self.judge(ways, &session.progress, &file.path, state.as_ref(), holder);
+                    let verdict = verdict.await?;
                     note_broken(&mut pass, &file.path, state.as_ref(), &verdict);
                     let Some(what) = missing(verdict.need) else {
                         continue;
@@ -135,7 +136,8 @@ impl<Cluster: CopyTargets, Master: CacheMaster + WorkerReport, Workers: CacheWor
                 continue;
             };
             let holder = Holder::of(worker, None);
-            let verdict = ways.judge(&session.progress, &next.path, Some(&state), holder);
+            let verdict = self.judge(ways, &session.progress, &next.path, Some(&state), holder);
+            let verdict = verdict.await?;
             // What Alluxio persists by itself and cannot finish in time is nothing to wait for.
             if !state.persisting || hurry.fits(verdict.bytes) {
                 let refused = self.ask(session, worker, &state, &verdict, ways, None).await?;
@@ -166,7 +168,8 @@ impl<Cluster: CopyTargets, Master: CacheMaster + WorkerReport, Workers: CacheWor
                 continue;
             };
             let holder = Holder::of(worker, None);
-            let verdict = ways.judge(&session.progress, &last.path, Some(&state), holder);
+            let verdict = self.judge(ways, &session.progress, &last.path, Some(&state), holder);
+            let verdict = verdict.await?;
             match self.copy(&session.progress, &last.path, worker, None).await? {
                 Copied::Asked => session.progress.asked(Pending {
                     path: last.path,
@@ -218,7 +221,7 @@ impl<Cluster: CopyTargets, Master: CacheMaster + WorkerReport, Workers: CacheWor
         worker: &Worker,
     ) -> Result<(Unsaved, Losses, bool)> {
         let ends = self.clock.now() + LAST_LOOK;
-        let ways = self.ways(worker, &mut session.others_answer).await?;
+        let ways = self.ways(&session.others_answer).await?;
         let (mut pass, mut unsaved) = (Pass::default(), Unsaved::default());
         loop {
             let size = &mut session.progress.page;
@@ -229,7 +232,8 @@ impl<Cluster: CopyTargets, Master: CacheMaster + WorkerReport, Workers: CacheWor
             for some in unpersisted.chunks(CALLS_AT_A_TIME) {
                 for (file, state) in some.iter().zip(self.states(some).await?) {
                     let holder = Holder::of(worker, Some(&file.blocks));
-                    let verdict = ways.judge(&session.progress, &file.path, state.as_ref(), holder);
+                    let verdict = self.judge(&ways, &session.progress, &file.path, state.as_ref(), holder);
+                    let verdict = verdict.await?;
                     note_broken(&mut pass, &file.path, state.as_ref(), &verdict);
                     if let Some(what) = missing(verdict.need)
                         && verdict.only_here > 0

@@ -1,47 +1,31 @@
 //! What is known in a call of the ways to save a file, and the verdicts that follow from it.
 
+use std::cell::OnceCell;
+use std::rc::Rc;
+
 use futures::future::join_all;
-use tidegate_domain::cache::{
-    FileState, Holder, Need, Progress, Stores, Verdict, Worker, WorkerState, judge,
-};
+use tidegate_domain::cache::{FileState, Holder, Need, Progress, Stores, Verdict, WorkerState, judge};
 use tidegate_domain::error::Result;
 use tidegate_domain::ports::{CacheMaster, CacheWorker, WorkerReport};
 
 use super::DrainCache;
 
+/// Workers out of service that are asked at a time. More are hardly drained at once, and the dead among them are forgotten.
+const MOST_ASKED: usize = 32;
+
 /// What Alluxio persists, as it is and where nothing persisted arrives.
 pub(super) struct Ways {
     stores: Stores,
     stalled: Stores,
-    /// Another worker out of service still answers, and may have blocks that the master locates nowhere: it saves them in
-    /// a drain of its own, or registers again.
-    others_answer: bool,
+    /// Whether another worker out of service still answers: it may have blocks that the master locates nowhere, and saves
+    /// them in a drain of its own, or registers again. Empty before this call has asked.
+    others_answer: Rc<OnceCell<bool>>,
 }
 
 impl Ways {
     /// Whether Alluxio persists what clients write on a command only.
     pub(super) const fn awaits_command(&self) -> bool {
         self.stores.awaits_command
-    }
-
-    /// Judges a file; one whose persisting keeps failing as if there were no under store.
-    pub(super) fn judge(
-        &self,
-        progress: &Progress,
-        path: &str,
-        state: Option<&FileState>,
-        holder: Holder<'_>,
-    ) -> Verdict {
-        let stores = if progress.gave_way(path) {
-            &self.stalled
-        } else {
-            &self.stores
-        };
-        let verdict = judge(state, holder, stores);
-        Verdict {
-            broken: verdict.broken.filter(|_| !self.others_answer),
-            ..verdict
-        }
     }
 
     /// Whether a file that needs nothing is in no under store, though Alluxio should write it there.
@@ -63,14 +47,9 @@ where
     Master: CacheMaster + WorkerReport,
     Workers: CacheWorker,
 {
-    /// The ways to save files of that worker. Whether others out of service answer is asked once in a call: those that are
-    /// dead take seconds not to.
-    pub(super) async fn ways(&self, worker: &Worker, others_answer: &mut Option<bool>) -> Result<Ways> {
+    /// The ways to save files, with what the call knows of other workers.
+    pub(super) async fn ways(&self, others_answer: &Rc<OnceCell<bool>>) -> Result<Ways> {
         let stores = self.master.stores().await?;
-        let others_answer = match *others_answer {
-            Some(known) => known,
-            None => *others_answer.insert(self.others_answer(worker).await?),
-        };
         let stalled = Stores {
             stalled: true,
             ..stores.clone()
@@ -78,15 +57,43 @@ where
         Ok(Ways {
             stores,
             stalled,
-            others_answer,
+            others_answer: Rc::clone(others_answer),
         })
     }
 
-    async fn others_answer(&self, worker: &Worker) -> Result<bool> {
+    /// Judges a file; one whose persisting keeps failing as if there were no under store. Other workers are asked once in a
+    /// call, and only where blocks are missing: those that are dead take seconds not to answer.
+    pub(super) async fn judge(
+        &self,
+        ways: &Ways,
+        progress: &Progress,
+        path: &str,
+        state: Option<&FileState>,
+        holder: Holder<'_>,
+    ) -> Result<Verdict> {
+        let stores = if progress.gave_way(path) {
+            &ways.stalled
+        } else {
+            &ways.stores
+        };
+        let mut verdict = judge(state, holder, stores);
+        if verdict.broken.is_some() {
+            let others_answer = match ways.others_answer.get() {
+                Some(known) => *known,
+                None => self.others_answer(holder.host).await?,
+            };
+            if *ways.others_answer.get_or_init(|| others_answer) {
+                verdict.broken = None;
+            }
+        }
+        Ok(verdict)
+    }
+
+    async fn others_answer(&self, host: &str) -> Result<bool> {
         let every = self.master.every_worker().await?;
         let others = every
             .iter()
-            .filter(|other| other.host != worker.host && other.state != WorkerState::Live)
+            .filter(|other| other.host != host && other.state != WorkerState::Live)
             .take(MOST_ASKED);
         for load in join_all(others.map(|other| self.workers.load(other))).await {
             if load?.is_some() {
@@ -96,6 +103,3 @@ where
         Ok(false)
     }
 }
-
-/// Workers out of service that are asked at a time. More are hardly drained at once, and the dead among them are forgotten.
-const MOST_ASKED: usize = 32;

@@ -15,7 +15,9 @@ mod saving;
 
 pub use plan::Planned;
 
+use std::cell::OnceCell;
 use std::pin::pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 use finding::LOOKS_FOR_A_WORKER;
@@ -178,8 +180,8 @@ struct Session {
     looked_again: bool,
     /// Why no other worker takes copies.
     without_target: Option<String>,
-    /// Whether another worker out of service answers; none before this call has asked.
-    others_answer: Option<bool>,
+    /// Whether another worker out of service answers; empty before this call has asked.
+    others_answer: Rc<OnceCell<bool>>,
     /// Whether Alluxio persists what clients write on a command only.
     awaits_command: bool,
     /// This call has looked for the Node object everywhere, and there is none.
@@ -526,7 +528,7 @@ where
             leaving: false,
             hold: if hook_over { Hold::Over } else { Hold::Lasts },
             without_target: None,
-            others_answer: None,
+            others_answer: Rc::default(),
             awaits_command: false,
             ends: began + watch,
             closes: began + watch + TO_END,

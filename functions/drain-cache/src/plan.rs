@@ -1,5 +1,6 @@
 //! What a drain would save, how long that would take, and what stands in its way; nothing is changed.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -101,7 +102,7 @@ where
     ) -> Result<Answer<DrainOutcome, Planned>> {
         let ends = self.clock.now() + Duration::from_secs(self.watch_seconds.into());
         let closes = ends + TO_END;
-        let ways = self.ways(worker, &mut None).await?;
+        let ways = self.ways(&Rc::default()).await?;
         let (mut pass, mut found): (Pass, Found) = (
             progress.pass.take().unwrap_or_default(),
             progress.found.take().unwrap_or_default(),
@@ -129,7 +130,8 @@ where
                 }
                 for (file, state) in some.iter().zip(self.states(some).await?) {
                     let holder = Holder::of(worker, Some(&file.blocks));
-                    let verdict = ways.judge(&progress, &file.path, state.as_ref(), holder);
+                    let verdict = self.judge(&ways, &progress, &file.path, state.as_ref(), holder);
+                    let verdict = verdict.await?;
                     note_broken(&mut pass, &file.path, state.as_ref(), &verdict);
                     found.note(state.map_or(0, |state| state.length), &verdict);
                 }

@@ -48,7 +48,7 @@ impl<Cluster: CopyTargets, Master: CacheMaster + WorkerReport, Workers: CacheWor
 {
     /// Goes through the files of a worker, from where the last pass stopped, and asks for what saves them.
     pub(super) async fn pass(&self, session: &mut Session, worker: &Worker) -> Result<Passed> {
-        let ways = self.ways(worker, &mut session.others_answer).await?;
+        let ways = self.ways(&session.others_answer).await?;
         session.awaits_command = ways.awaits_command();
         if near(session.call.frame.deadline, self.clock.now()) {
             return self.hurried_pass(session, worker, &ways).await;
@@ -81,7 +81,8 @@ impl<Cluster: CopyTargets, Master: CacheMaster + WorkerReport, Workers: CacheWor
                 looking += self.clock.now().duration_since(began);
                 for (file, state) in some.iter().zip(states) {
                     let holder = Holder::of(worker, Some(&file.blocks));
-                    let verdict = ways.judge(&session.progress, &file.path, state.as_ref(), holder);
+                    let verdict = self.judge(&ways, &session.progress, &file.path, state.as_ref(), holder);
+                    let verdict = verdict.await?;
                     note_broken(&mut pass, &file.path, state.as_ref(), &verdict);
                     let Some(what) = missing(verdict.need) else {
                         pass.copied_files += u64::from(ways.only_copied(state.as_ref(), &verdict));

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -223,7 +224,7 @@ async fn pass(alluxio: &Alluxio, seconds: i64) -> (Passed, Session) {
         absences: 0,
         silent_since: None,
         without_target: None,
-        others_answer: None,
+        others_answer: Rc::default(),
         awaits_command: false,
         ends: Timestamp::constant(alluxio.now.get() + seconds, 0),
         closes: Timestamp::constant(alluxio.now.get() + seconds + 6, 0),
